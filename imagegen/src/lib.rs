@@ -1,0 +1,3 @@
+//! imagegen.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! boot-info.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! boot.
+#![no_std]
+#![forbid(unsafe_code)]

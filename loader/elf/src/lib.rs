@@ -1,0 +1,3 @@
+//! skiff-elf.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! microkernel.
+#![no_std]
+#![forbid(unsafe_code)]

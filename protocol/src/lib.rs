@@ -1,0 +1,3 @@
+//! protocol.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! qemu-tests.
+
+#![forbid(unsafe_code)]

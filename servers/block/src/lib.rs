@@ -1,0 +1,3 @@
+//! block.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! console.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! control.
+#![no_std]
+#![forbid(unsafe_code)]

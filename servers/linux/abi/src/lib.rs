@@ -1,0 +1,3 @@
+//! linux-abi.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! linux.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! net.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! nic.
+#![no_std]
+#![forbid(unsafe_code)]

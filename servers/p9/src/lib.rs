@@ -1,0 +1,3 @@
+//! p9.
+#![no_std]
+#![forbid(unsafe_code)]

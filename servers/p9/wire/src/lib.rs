@@ -1,0 +1,3 @@
+//! p9-wire.
+#![no_std]
+#![forbid(unsafe_code)]

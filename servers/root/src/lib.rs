@@ -1,0 +1,3 @@
+//! root.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! rt.
+#![no_std]
+#![forbid(unsafe_code)]

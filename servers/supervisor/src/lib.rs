@@ -1,0 +1,3 @@
+//! supervisor.
+#![no_std]
+#![forbid(unsafe_code)]

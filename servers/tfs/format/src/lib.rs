@@ -1,0 +1,3 @@
+//! tfs-format.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! tfs.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! virtio.
+#![no_std]
+#![forbid(unsafe_code)]
