@@ -101,10 +101,10 @@ pub enum Request {
 macro_rules! block_calls {
     ($apply:path) => {
         $apply! { 'a Block block "block" Request {
-            Info(Info) info -> Result<DiskInfo>, Idempotent;
-            Read(Read) read -> Result<()>, Idempotent;
-            Write(Write) write -> Result<()>, Idempotent;
-            Flush(Flush) flush -> Result<()>, Idempotent;
+            Info(Info) info<> -> Result<DiskInfo>, Idempotent;
+            Read(Read) read<> -> Result<()>, Idempotent;
+            Write(Write) write<> -> Result<()>, Idempotent;
+            Flush(Flush) flush<> -> Result<()>, Idempotent;
         } }
     };
 }

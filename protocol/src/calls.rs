@@ -7,10 +7,10 @@
 
 /// Generates the protocol marker and, per listed call, `Call` and `From<_> for Request`.
 ///
-/// A line reads `Variant(Type) method -> Reply, Retry;`.
+/// A line reads `Variant(Type<'a>) method<'a> -> Reply, Retry;`, without the lifetimes where nothing is borrowed.
 macro_rules! implement_calls {
     ($lt:lifetime $protocol:ident $module:ident $name:literal $all:ty {
-        $( $variant:ident($request:ty) $method:ident -> $reply:ty, $retry:ident; )*
+        $( $variant:ident($request:ty) $method:ident<$($own:lifetime)?> -> $reply:ty, $retry:ident; )*
     }) => {
         /// Marker type of this protocol.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -105,10 +105,10 @@ pub enum Request<'a> {
 macro_rules! console_calls {
     ($apply:path) => {
         $apply! { 'a Console console "console" Request<'a> {
-            Write(Write) write -> Result<u32>, Ambiguous;
-            Put(Put<'a>) put -> Result<u32>, Ambiguous;
-            Read(Read) read -> Result<u32>, Ambiguous;
-            Drain(Drain) drain -> Result<()>, Idempotent;
+            Write(Write) write<> -> Result<u32>, Ambiguous;
+            Put(Put<'a>) put<'a> -> Result<u32>, Ambiguous;
+            Read(Read) read<> -> Result<u32>, Ambiguous;
+            Drain(Drain) drain<> -> Result<()>, Idempotent;
         } }
     };
 }

@@ -75,8 +75,8 @@ pub enum Request {
 macro_rules! control_calls {
     ($apply:path) => {
         $apply! { 'a Control control "control" Request {
-            Await(Await) await_command -> Result<Command>, Idempotent;
-            Exit(Exit) exit -> Result<()>, Idempotent;
+            Await(Await) await_command<> -> Result<Command>, Idempotent;
+            Exit(Exit) exit<> -> Result<()>, Idempotent;
         } }
     };
 }

@@ -678,33 +678,33 @@ pub enum Request<'a> {
 macro_rules! fs_calls {
     ($apply:path) => {
         $apply! { 'a Fs fs "fs" Request<'a> {
-            Close(Close) close -> Result<()>, Idempotent;
-            Read(Read) read -> Result<u32>, Idempotent;
-            Write(Write) write -> Result<u32>, Idempotent;
-            Attach(Attach) attach -> Result<Attached>, Idempotent;
-            Walk(Walk<'a>) walk -> Result<Walked>, Idempotent;
-            Open(Open) open -> Result<Node>, Idempotent;
-            Create(Create<'a>) create -> Result<Node>, Deduplicated;
-            Mkdir(Mkdir<'a>) mkdir -> Result<Node>, Deduplicated;
-            Symlink(Symlink<'a>) symlink -> Result<Node>, Deduplicated;
-            Mknod(Mknod<'a>) mknod -> Result<Node>, Deduplicated;
-            Link(Link<'a>) link -> Result<Attr>, Deduplicated;
-            Remove(Remove<'a>) remove -> Result<()>, Deduplicated;
-            Rename(Rename<'a>) rename -> Result<()>, Deduplicated;
-            ReadLink(ReadLink) read_link -> Result<u32>, Idempotent;
-            ReadDir(ReadDir) read_dir -> Result<u32>, Idempotent;
-            GetAttr(GetAttr) get_attr -> Result<Attr>, Idempotent;
-            SetAttr(SetAttr) set_attr -> Result<Attr>, Idempotent;
-            Sync(Sync) sync -> Result<()>, Idempotent;
-            SyncAll(SyncAll) sync_all -> Result<()>, Idempotent;
-            StatFs(StatFs) stat_fs -> Result<VolumeInfo>, Idempotent;
-            Reserve(Reserve) reserve -> Result<()>, Idempotent;
-            Allocate(Allocate) allocate -> Result<()>, Idempotent;
-            Reopen(Reopen) reopen -> Result<Node>, Idempotent;
-            GetXattr(GetXattr<'a>) get_xattr -> Result<u32>, Idempotent;
-            SetXattr(SetXattr<'a>) set_xattr -> Result<()>, Deduplicated;
-            ListXattr(ListXattr) list_xattr -> Result<u32>, Idempotent;
-            RemoveXattr(RemoveXattr<'a>) remove_xattr -> Result<()>, Deduplicated;
+            Close(Close) close<> -> Result<()>, Idempotent;
+            Read(Read) read<> -> Result<u32>, Idempotent;
+            Write(Write) write<> -> Result<u32>, Idempotent;
+            Attach(Attach) attach<> -> Result<Attached>, Idempotent;
+            Walk(Walk<'a>) walk<'a> -> Result<Walked>, Idempotent;
+            Open(Open) open<> -> Result<Node>, Idempotent;
+            Create(Create<'a>) create<'a> -> Result<Node>, Deduplicated;
+            Mkdir(Mkdir<'a>) mkdir<'a> -> Result<Node>, Deduplicated;
+            Symlink(Symlink<'a>) symlink<'a> -> Result<Node>, Deduplicated;
+            Mknod(Mknod<'a>) mknod<'a> -> Result<Node>, Deduplicated;
+            Link(Link<'a>) link<'a> -> Result<Attr>, Deduplicated;
+            Remove(Remove<'a>) remove<'a> -> Result<()>, Deduplicated;
+            Rename(Rename<'a>) rename<'a> -> Result<()>, Deduplicated;
+            ReadLink(ReadLink) read_link<> -> Result<u32>, Idempotent;
+            ReadDir(ReadDir) read_dir<> -> Result<u32>, Idempotent;
+            GetAttr(GetAttr) get_attr<> -> Result<Attr>, Idempotent;
+            SetAttr(SetAttr) set_attr<> -> Result<Attr>, Idempotent;
+            Sync(Sync) sync<> -> Result<()>, Idempotent;
+            SyncAll(SyncAll) sync_all<> -> Result<()>, Idempotent;
+            StatFs(StatFs) stat_fs<> -> Result<VolumeInfo>, Idempotent;
+            Reserve(Reserve) reserve<> -> Result<()>, Idempotent;
+            Allocate(Allocate) allocate<> -> Result<()>, Idempotent;
+            Reopen(Reopen) reopen<> -> Result<Node>, Idempotent;
+            GetXattr(GetXattr<'a>) get_xattr<'a> -> Result<u32>, Idempotent;
+            SetXattr(SetXattr<'a>) set_xattr<'a> -> Result<()>, Deduplicated;
+            ListXattr(ListXattr) list_xattr<> -> Result<u32>, Idempotent;
+            RemoveXattr(RemoveXattr<'a>) remove_xattr<'a> -> Result<()>, Deduplicated;
         } }
     };
 }

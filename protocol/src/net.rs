@@ -368,17 +368,17 @@ pub enum Request {
 macro_rules! net_calls {
     ($apply:path) => {
         $apply! { 'a Net net "net" Request {
-            Open(Open) open -> Result<Socket>, Ambiguous;
-            Close(Close) close -> Result<()>, Idempotent;
-            Bind(Bind) bind -> Result<Endpoint>, Ambiguous;
-            Listen(Listen) listen -> Result<Endpoint>, Ambiguous;
-            Accept(Accept) accept -> Result<Accepted>, Ambiguous;
-            Connect(Connect) connect -> Result<Endpoint>, Ambiguous;
-            Shutdown(Shutdown) shutdown -> Result<()>, Idempotent;
-            Set(Set) set -> Result<()>, Idempotent;
-            GetStatus(GetStatus) get_status -> Result<Status>, Idempotent;
-            Interface(Interface) interface -> Result<InterfaceInfo>, Idempotent;
-            WaitConfigured(WaitConfigured) wait_configured -> Result<()>, Idempotent;
+            Open(Open) open<> -> Result<Socket>, Ambiguous;
+            Close(Close) close<> -> Result<()>, Idempotent;
+            Bind(Bind) bind<> -> Result<Endpoint>, Ambiguous;
+            Listen(Listen) listen<> -> Result<Endpoint>, Ambiguous;
+            Accept(Accept) accept<> -> Result<Accepted>, Ambiguous;
+            Connect(Connect) connect<> -> Result<Endpoint>, Ambiguous;
+            Shutdown(Shutdown) shutdown<> -> Result<()>, Idempotent;
+            Set(Set) set<> -> Result<()>, Idempotent;
+            GetStatus(GetStatus) get_status<> -> Result<Status>, Idempotent;
+            Interface(Interface) interface<> -> Result<InterfaceInfo>, Idempotent;
+            WaitConfigured(WaitConfigured) wait_configured<> -> Result<()>, Idempotent;
         } }
     };
 }

@@ -85,9 +85,9 @@ pub enum Request {
 macro_rules! nic_calls {
     ($apply:path) => {
         $apply! { 'a Nic nic "nic" Request {
-            Info(Info) info -> Result<NicInfo>, Idempotent;
-            Transmit(Transmit) transmit -> Result<()>, Idempotent;
-            Receive(Receive) receive -> Result<u32>, Idempotent;
+            Info(Info) info<> -> Result<NicInfo>, Idempotent;
+            Transmit(Transmit) transmit<> -> Result<()>, Idempotent;
+            Receive(Receive) receive<> -> Result<u32>, Idempotent;
         } }
     };
 }

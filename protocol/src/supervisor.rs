@@ -95,8 +95,8 @@ pub enum Request<'a> {
 macro_rules! supervisor_calls {
     ($apply:path) => {
         $apply! { 'a Supervisor supervisor "supervisor" Request<'a> {
-            Task(Task) task -> Result<TaskInfo>, Idempotent;
-            Kill(Kill<'a>) kill -> Result<()>, Idempotent;
+            Task(Task) task<> -> Result<TaskInfo>, Idempotent;
+            Kill(Kill<'a>) kill<'a> -> Result<()>, Idempotent;
         } }
     };
 }
