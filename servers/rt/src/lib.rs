@@ -14,11 +14,13 @@ pub mod executor;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod link;
+pub mod pending;
 pub mod service;
 pub mod sys;
 pub mod trace;
 
 pub use executor::Runtime;
 pub use link::Link;
+pub use pending::Pending;
 pub use service::{Context, serve};
 pub use sys::{Bits, Inbox, Machine, Memory, MemoryError, Outbox, Ring};
