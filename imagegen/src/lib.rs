@@ -15,5 +15,6 @@ mod library_paths;
 pub mod manifest;
 pub mod options;
 pub mod program;
+pub mod qemu;
 pub mod rootfs;
 pub mod tree;
