@@ -1,3 +1,0 @@
-//! boot.
-#![no_std]
-#![forbid(unsafe_code)]
