@@ -1,0 +1,1 @@
+//! Directory calls: mkdir, rmdir, unlink, rename, link, getdents64.

@@ -1,0 +1,1 @@
+//! Descriptor calls: open, close, dup, fcntl, lseek, ioctl.

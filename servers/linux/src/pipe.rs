@@ -1,0 +1,1 @@
+//! pipe(2) and FIFOs.

@@ -1,0 +1,1 @@
+//! Files under /proc and /sys.

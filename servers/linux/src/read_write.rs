@@ -1,0 +1,1 @@
+//! read, write and their vector and positioned forms.

@@ -1,0 +1,87 @@
+//! What root hands over, and the start of the program.
+
+use crate::events::Events;
+use crate::process::{Process, Started, install};
+use crate::remote::Remote;
+use crate::{exec, fs, identity, mm, syscall, thread, time};
+use alloc::vec::Vec;
+use microkernel::channel::Client;
+use microkernel::log;
+use microkernel::power;
+use protocol::control::SKIFF_FAILED;
+
+/// A filesystem to mount besides the root.
+pub struct Mount {
+    /// Absolute path in the guest.
+    pub path: Vec<u8>,
+    /// The server.
+    pub client: Client,
+    /// Refuse changes.
+    pub read_only: bool,
+}
+
+/// Everything that the front end gets from root.
+pub struct Setup {
+    /// Server of `/`.
+    pub root: Client,
+    /// Further mounts, in order.
+    pub mounts: Vec<Mount>,
+    /// The network, if there is one.
+    pub net: Option<Client>,
+    /// Standard streams.
+    pub console: Client,
+    /// The host's window.
+    pub control: Client,
+    /// Path of the program in the guest.
+    pub program: Vec<u8>,
+    /// `argv`, the program's name included; empty means the path alone.
+    pub arguments: Vec<Vec<u8>>,
+    /// `envp`, each `NAME=value`.
+    pub environment: Vec<Vec<u8>>,
+    /// Working directory; empty means `/`.
+    pub cwd: Vec<u8>,
+    /// Name that uname(2) gives; empty means `skiff`.
+    pub hostname: Vec<u8>,
+    /// CPUs that run the program's threads.
+    pub cpus: u32,
+}
+
+/// Starts the program; runs in the first thread of task `linux` and never returns.
+///
+/// A program that cannot be started ends the VM with status 125 and a sentence on the log.
+pub fn start(setup: Setup) -> ! {
+    match prepare(setup) {
+        Ok(()) => microkernel::thread::exit(),
+        Err(reason) => {
+            log!("linux: cannot start the program: {reason}");
+            power::exit(SKIFF_FAILED)
+        }
+    }
+}
+
+fn prepare(setup: Setup) -> Result<(), exec::StartError> {
+    let started = Started {
+        arguments: if setup.arguments.is_empty() { [setup.program.clone()].into() } else { setup.arguments },
+        program: setup.program,
+        environment: setup.environment,
+        cwd: if setup.cwd.is_empty() { b"/".to_vec() } else { setup.cwd },
+    };
+    let process = install(Process {
+        mm: mm::Mm::new().map_err(|_| exec::StartError::NoMemory)?,
+        fs: fs::Files::new(setup.root, setup.mounts, setup.net, setup.console).map_err(exec::StartError::Files)?,
+        threads: thread::Threads::default(),
+        signals: Default::default(),
+        futexes: Default::default(),
+        times: time::Times::default(),
+        identity: identity::Identity::new(setup.hostname, setup.cpus),
+        events: Events::default(),
+        report: Default::default(),
+        control: Remote::new(setup.control),
+        started,
+    });
+    process.events.start().map_err(|_| exec::StartError::NoMemory)?;
+    process.fs.begin(&process.started.cwd).map_err(exec::StartError::Files)?;
+    crate::signal::listen_for_stop(process);
+    syscall::install_handlers();
+    exec::run(process)
+}

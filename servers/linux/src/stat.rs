@@ -1,0 +1,1 @@
+//! stat, statx, access, statfs.

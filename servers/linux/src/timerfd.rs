@@ -1,0 +1,1 @@
+//! timerfd(2), over the timers of `time`.
