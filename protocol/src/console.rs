@@ -1,9 +1,10 @@
 //! `console`: the byte streams between the program and the host. Served by `console`; called by `linux`
-//! (stdin, stdout, stderr) and, for its own log, by the core's log drain in `supervisor`.
+//! (stdin, stdout, stderr), by `control` (the control port's bytes) and, for Skiff's log, by the log drain in `supervisor`.
 //!
 //! Streams are byte-transparent and independent: each is one virtio-serial port, or the UART where
 //! there is none. `Write` and `Put` are answered when the device has the bytes (they wait while the host does not
-//! read); order within a stream is the order of the requests. `Read` waits for input.
+//! read); order within a stream is the order of the requests. `Read` waits for input. While the host has its end closed,
+//! output is discarded and stdin is at its end.
 //! Full queue: the sender waits.
 
 use crate::{Bytes, Failure, LeaseId};
@@ -44,6 +45,9 @@ pub enum Stream {
     Log,
     /// The program's standard input.
     Stdin,
+    /// The control port, both directions; never the UART. `Read` answers 0 once each time that the host has opened
+    /// its end anew, and otherwise waits.
+    Control,
 }
 
 /// Most bytes of one `Put`.

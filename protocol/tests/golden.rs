@@ -30,6 +30,8 @@ fn the_other_protocols_keep_their_bytes() {
     assert_eq!(bytes(&nic::Request::from(nic::Receive { buffer: LeaseId(2) })), [2, 2]);
     let put = console::Put { stream: console::Stream::Log, bytes: protocol::Bytes::new(b"hi").expect("short") };
     assert_eq!(bytes(&console::Request::from(put)), [1, 2, 2, b'h', b'i']);
+    let read = console::Read { stream: console::Stream::Control, len: 64, dest: LeaseId(0) };
+    assert_eq!(bytes(&console::Request::from(read)), [2, 4, 64, 0]);
     assert_eq!(bytes(&control::Request::from(control::Exit { status: 125 })), [1, 125]);
     let close = net::Close { socket: net::Socket(7), abort: true };
     assert_eq!(bytes(&net::Request::from(close)), [1, 7, 1]);

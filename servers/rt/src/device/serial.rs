@@ -34,3 +34,9 @@ pub trait SerialDevice {
     /// Stops the device and gives all memory back.
     fn reset(&self);
 }
+
+/// A UART as a sink of last resort: writes at once, byte by byte.
+pub trait Uart {
+    /// Sends all of `bytes`, as they are.
+    fn write(&self, bytes: &[u8]);
+}
