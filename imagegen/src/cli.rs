@@ -101,7 +101,7 @@ pub struct Options {
     #[arg(long, value_enum)]
     pub machine: Option<Machine>,
 
-    /// Size of the disk, in MiB or with a suffix [default: contents plus 256M; unused room takes no space on the host]
+    /// Size of the root volume, in MiB or with a suffix [default: contents plus 256M; free room takes no space]
     #[arg(long, value_name = "SIZE")]
     pub size: Option<ByteSize>,
 
@@ -142,6 +142,17 @@ pub enum Machine {
     Q35,
     /// A plain PC that boots the disk through its BIOS.
     Pc,
+}
+
+impl Machine {
+    /// QEMU's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Machine::Microvm => "microvm",
+            Machine::Q35 => "q35",
+            Machine::Pc => "pc",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -81,10 +81,12 @@ pub enum Error {
         /// The system's words.
         why: io::Error,
     },
-    /// The file system of the image could not be built.
+    /// The file system or the boot part of the image could not be built.
     Volume {
         /// The builder's words.
         why: String,
+        /// What to do.
+        fix: String,
     },
     /// The machine ended without having said how the program ended.
     Machine {
@@ -152,9 +154,7 @@ impl fmt::Display for Error {
             Error::Host { action, path, why } => {
                 write!(f, "cannot {action} {} ({why}); check the path and its permissions", path.display())
             }
-            Error::Volume { why } => {
-                write!(f, "the image's file system could not be built: {why}; give a larger --size")
-            }
+            Error::Volume { why, fix } => write!(f, "the image could not be built: {why}; {fix}"),
             Error::Machine { why, fix } => write!(f, "{why}; {fix}"),
             Error::Interrupted => write!(f, "interrupted; nothing was left behind"),
         }

@@ -2,14 +2,18 @@
 //!
 //! The way of a program: [`cli`] reads the options (their values parse in [`options`]), [`program`] checks the file,
 //! [`libraries`] finds what it needs, [`rootfs`] assembles the guest's [`tree`], [`manifest`] names the options that
-//! the guest reads.
+//! the guest reads, [`volume`] plans the TFS volumes, [`image`] writes the disk with the [`embedded`] kernel and the
+//! [`boot_code`], and [`qemu`] boots it. [`commands`] is that way as code.
 
 #![forbid(unsafe_code)]
 
+pub mod boot_code;
 pub mod cli;
+pub mod commands;
+pub mod embedded;
 pub mod error;
+pub mod image;
 pub mod interrupt;
-pub mod layout;
 pub mod libraries;
 mod library_paths;
 pub mod manifest;
@@ -18,3 +22,4 @@ pub mod program;
 pub mod qemu;
 pub mod rootfs;
 pub mod tree;
+pub mod volume;

@@ -255,6 +255,11 @@ impl ByteSize {
         ByteSize(count as u64 * MIB)
     }
 
+    /// A size of so many bytes.
+    pub const fn of(bytes: u64) -> ByteSize {
+        ByteSize(bytes)
+    }
+
     /// The size in bytes.
     pub const fn bytes(self) -> u64 {
         self.0
@@ -280,9 +285,9 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 % MIB {
-            0 => write!(f, "{}M", self.0 / MIB),
-            _ => write!(f, "{}k", self.0 / 1024),
+        match self.0 {
+            bytes if bytes % MIB == 0 || bytes > 16 * MIB => write!(f, "{}M", bytes.div_ceil(MIB)),
+            bytes => write!(f, "{}k", bytes.div_ceil(1024)),
         }
     }
 }

@@ -5,10 +5,12 @@
 //! the user gives must not contradict each other.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fs::{self, FileType};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use tfs_format::build::FileInfo;
 
 use crate::cli::Options;
 use crate::error::{Error, Result};
@@ -125,7 +127,15 @@ fn read_node(host: &Path, kind: FileType) -> Result<Option<Node>> {
 /// A file of the host as it is now.
 fn host_file(host: &Path) -> Result<Node> {
     let about = fs::metadata(host).map_err(|why| Error::host("read", host, why))?;
-    Ok(Node::File(Content::Host { path: host.to_owned(), len: about.len() }))
+    let info = FileInfo { mode: (about.mode() & 0o7777) as u16, mtime: time(&about), ..FileInfo::default() };
+    Ok(Node::File(Content::Host { path: host.to_owned(), len: about.len() }, info))
+}
+
+/// Time of last change in TFS form: seconds in the high half, binary fraction in the low one; 0 before 1970.
+fn time(about: &fs::Metadata) -> u64 {
+    let Ok(seconds) = u32::try_from(about.mtime()) else { return 0 };
+    let fraction = ((about.mtime_nsec() as u64) << 32) / 1_000_000_000;
+    u64::from(seconds) << 32 | fraction
 }
 
 /// Copies each library once; further paths of the same file become links to the first.
@@ -157,7 +167,8 @@ fn add_system_files(tree: &mut Tree, host_name: &str) -> Result<()> {
     for (path, text) in FILES.into_iter().chain(made) {
         let path = fixed_path(path);
         if !tree.contains(&path) {
-            tree.add(&path, Node::File(Content::Bytes(OsStr::new(text).as_bytes().to_vec())))?;
+            let info = FileInfo { mode: 0o644, ..FileInfo::default() };
+            tree.add(&path, Node::File(Content::Bytes(text.as_bytes().to_vec()), info))?;
         }
     }
     Ok(())
@@ -191,7 +202,9 @@ mod tests {
         let options = options(&["--file", &format!("{}:/etc/hosts", hosts.display()), "--mount", "x:/data/in"]);
         let tree = assemble(&options, &program(folder.path()), &[]).unwrap();
         let Some(Node::Directory(etc)) = tree.root().get(b"etc".as_slice()) else { panic!("/etc is a directory") };
-        assert_eq!(etc.get(b"hosts".as_slice()), Some(&Node::File(Content::Host { path: hosts, len: 10 })));
+        let Some(Node::File(content, info)) = etc.get(b"hosts".as_slice()) else { panic!("/etc/hosts is a file") };
+        assert_eq!(content, &Content::Host { path: hosts, len: 10 });
+        assert!(info.mode & 0o400 != 0 && info.mtime >> 32 > 0);
         assert!(tree.contains(&"/data/in".parse().unwrap()) && tree.contains(&"/my_app".parse().unwrap()));
     }
 

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use tfs_format::build::FileInfo;
+
 use crate::error::{Error, Result};
 use crate::options::GuestPath;
 
@@ -57,8 +59,8 @@ pub type Directory = BTreeMap<Vec<u8>, Node>;
 pub enum Node {
     /// A directory.
     Directory(Directory),
-    /// A regular file.
-    File(Content),
+    /// A regular file with its permissions and times.
+    File(Content, FileInfo),
     /// A symbolic link and its target.
     Link(Vec<u8>),
 }
@@ -67,7 +69,7 @@ impl Node {
     fn origin(&self) -> String {
         match self {
             Node::Directory(_) => "a folder".to_owned(),
-            Node::File(content) => content.origin(),
+            Node::File(content, _) => content.origin(),
             Node::Link(target) => format!("a link to {}", String::from_utf8_lossy(target)),
         }
     }
@@ -123,7 +125,7 @@ impl Tree {
             directory.values().fold((0, 0), |(nodes, bytes), node| {
                 let (more_nodes, more_bytes) = match node {
                     Node::Directory(entries) => count(entries),
-                    Node::File(content) => (0, content.len()),
+                    Node::File(content, _) => (0, content.len()),
                     Node::Link(_) => (0, 0),
                 };
                 (nodes + 1 + more_nodes, bytes.saturating_add(more_bytes))
@@ -232,7 +234,7 @@ mod tests {
     }
 
     fn file(text: &str) -> Node {
-        Node::File(Content::Bytes(text.as_bytes().to_vec()))
+        Node::File(Content::Bytes(text.as_bytes().to_vec()), FileInfo::default())
     }
 
     #[test]

@@ -97,8 +97,7 @@ impl Spec {
     fn push_machine(&self, words: &mut Words) {
         let machine = match self.machine {
             Machine::Microvm => "microvm,acpi=off,rtc=on",
-            Machine::Q35 => "q35",
-            Machine::Pc => "pc",
+            other => other.name(),
         };
         words.add(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         words.add(["-name", &escaped(&self.name), "-machine", machine]);
