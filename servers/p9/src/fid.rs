@@ -3,6 +3,7 @@
 //! A [`Fid`] is one number; dropping it gives the number back, after a Tclunk if the host knows it. A number is not used
 //! again before its Rclunk has come, because a host may carry out requests in any order.
 
+use crate::convert::{Failure, Outcome};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -78,6 +79,15 @@ impl Fid {
     /// The host has confirmed that a file stands behind the number now.
     pub(crate) fn bind(&self) {
         self.state.set(State::Bound);
+    }
+
+    /// Notes what came of a request that binds the number, and passes it on. After nonsense the number counts as
+    /// bound: a clunk too many is refused, but a number in use must not be taken again.
+    pub(crate) fn bound_by<T>(&self, outcome: Outcome<T>) -> Outcome<T> {
+        if let Ok(_) | Err(Failure::Here(_)) = outcome {
+            self.bind();
+        }
+        outcome
     }
 
     /// Gives the number to somebody who clunks it and then calls [`Fids::release`].

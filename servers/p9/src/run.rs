@@ -142,8 +142,7 @@ async fn attach(host: Host<'_>, options: &Options) -> Result<crate::fid::Fid, Co
         n_uname: 0,
     };
     let attached = host.call(&request, |reply| if let Reply::Attach { qid } = reply { Some(*qid) } else { None });
-    let qid = attached.await?;
-    root.bind();
+    let qid = root.bound_by(attached.await)?;
     if qid.kind & flags::qid::DIR == 0 { Err(ConnectError::RootNotDirectory) } else { Ok(root) }
 }
 

@@ -48,11 +48,12 @@ pub(crate) async fn reach(host: Host<'_>, from: &Fid, names: &[&[u8]], open: Opt
             Some(looking) => Some(looking.finish().await),
             None => None,
         };
-        let (count, last) = walked?;
-        if count < names.len() {
+        if let Ok((count, _)) = walked
+            && count < names.len()
+        {
             return Ok(Reached::Part(count));
         }
-        fid.bind();
+        let (_, last) = fid.bound_by(walked)?;
         let open = open.filter(|_| last.is_none_or(|qid| qid.kind & flags::qid::SYMLINK == 0));
         if let Some(found) = settle(host, fid, open, early).await? {
             return Ok(Reached::End(found));
@@ -71,9 +72,7 @@ pub(crate) async fn reach_one(host: Host<'_>, from: &Fid, name: Option<&[u8]>, o
 
 /// Makes `fid` stand for the same file as `from`, without asking for anything.
 pub(crate) async fn clone_fid(host: Host<'_>, from: &Fid, fid: &Fid) -> Outcome<()> {
-    let (_, _) = send_walk(host, from, fid, &[]).await?.await_qids(0).await?;
-    fid.bind();
-    Ok(())
+    fid.bound_by(send_walk(host, from, fid, &[]).await?.await_qids(0).await).map(drop)
 }
 
 /// A Twalk under way.

@@ -39,8 +39,7 @@ async fn clone_and_create(host: Host<'_>, dir: &Fid, fid: &Fid, request: &Reques
     }
     let walking = walk::send_walk(host, dir, fid, &[]).await?;
     let created = await_create(host, request).await;
-    walking.await_qids(0).await?;
-    fid.bind();
+    fid.bound_by(walking.await_qids(0).await)?;
     match created {
         Err(failure) if walk::too_early(failure) => {
             let again = await_create(host, request).await;

@@ -46,8 +46,7 @@ async fn fetch(op: Op<'_>, node: &Node, name: &[u8], dest: Option<LeaseId>) -> R
     let fid = op.host.reserve()?;
     let request = Request::Xattrwalk { fid: node.fid.number(), newfid: fid.number(), name };
     let sized = op.host.call(&request, |reply| if let Reply::Xattrwalk { size } = reply { Some(*size) } else { None });
-    let size = sized.await?;
-    fid.bind();
+    let size = fid.bound_by(sized.await)?;
     let Some(size) = u32::try_from(size).ok().filter(|&size| size <= MOST) else {
         return Err(op.host.bad(format_args!("an attribute of {size} bytes")).into());
     };
