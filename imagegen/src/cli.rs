@@ -2,6 +2,7 @@
 //!
 //! Only shapes and help texts live here; the values are parsed by [`crate::options`].
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -120,6 +121,18 @@ pub struct Options {
     /// Say what is being done
     #[arg(short = 'v', long)]
     pub verbose: bool,
+}
+
+impl Options {
+    /// Reads the words that would follow `imagegen run`. Errors: clap's words about a wrong one.
+    pub fn from_words<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Options, String> {
+        let run = ["imagegen", "run"].map(OsString::from);
+        let cli = Cli::try_parse_from(run.into_iter().chain(words.into_iter().map(Into::into)));
+        match cli.map_err(|why| why.to_string())?.command {
+            Some(Command::Run(options)) => Ok(options),
+            None => Err("no program was given".to_owned()),
+        }
+    }
 }
 
 /// Which engine runs the guest's instructions.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tfs_format::SECTOR_BYTES;
 
 use crate::cli::{Cli, Command, Machine, Options};
@@ -56,8 +57,6 @@ pub struct Prepared {
     pub disk: Disk,
     /// Where the program is on the host.
     pub program: PathBuf,
-    /// The machine's name.
-    pub name: String,
 }
 
 /// Checks the program and the options and plans the disk. Nothing is written yet.
@@ -75,7 +74,7 @@ pub fn prepare(options: &Options) -> Result<Prepared> {
     let root = plan_root(&tree, &manifest(options, &program), least)?;
     check_size(options, root.built.sectors * SECTOR_BYTES)?;
     let disk = Disk::new(embedded::BOOT, embedded::KERNEL, root)?;
-    Ok(Prepared { disk, name: rootfs::host_name(options, &program), program: program.host })
+    Ok(Prepared { disk, program: program.host })
 }
 
 /// `imagegen app.elf`: writes the image and says how to start it.
@@ -83,7 +82,7 @@ fn write_image(options: &Options, interrupts: &Interrupts) -> Result<()> {
     let prepared = prepare(options)?;
     let output = options.output.clone().unwrap_or_else(|| default_output(&options.program));
     write(&prepared, &output, options, interrupts)?;
-    let mut spec = command::Spec::new(options, prepared.name)?;
+    let mut spec = command::Spec::new(options, rootfs::host_name(options))?;
     spec.machine = options.machine.unwrap_or(Machine::Pc);
     if spec.machine != Machine::Pc {
         let fix = "use 'imagegen run', or leave the machine away: the image boots on any PC".to_owned();
@@ -118,22 +117,37 @@ pub fn boot(
     interrupts: &Interrupts,
     limit: Option<Duration>,
 ) -> Result<process::Outcome> {
-    let qemu = qemu::find()?;
+    qemu::find()?;
     ports::check(&options.ports)?;
     let prepared = prepare(options)?;
     let folder = streams::private_folder()?;
     let image = options.output.clone().unwrap_or_else(|| folder.path().join("disk.img"));
     write(&prepared, &image, options, interrupts)?;
+    boot_image(options, &image, folder, streams, interrupts, limit)
+}
+
+/// Boots an image that is there already, on the machine that `options` ask for.
+///
+/// `folder` is private to this machine and is removed at the end.
+pub fn boot_image(
+    options: &Options,
+    image: &Path,
+    folder: TempDir,
+    streams: streams::Streams,
+    interrupts: &Interrupts,
+    limit: Option<Duration>,
+) -> Result<process::Outcome> {
+    let qemu = qemu::find()?;
     let kernel = folder.path().join("kernel");
     fs::write(&kernel, embedded::KERNEL).map_err(|why| Error::host("write", &kernel, why))?;
-    let mut spec = command::Spec::new(options, prepared.name)?;
+    let mut spec = command::Spec::new(options, rootfs::host_name(options))?;
     let decision = accel::decide(options.accel, &qemu, &kernel)?;
     if options.verbose {
         eprintln!("imagegen: {} on {}, {}", decision.accel, spec.machine.name(), decision.why);
     }
     interrupts.check()?;
     spec.accel = Some(decision.accel);
-    spec.disk = Some(image);
+    spec.disk = Some(image.to_owned());
     spec.kernel = (spec.machine != Machine::Pc).then_some(kernel);
     spec.console = command::Console::Streams(folder.path().to_owned());
     if options.print_qemu {

@@ -49,15 +49,16 @@ pub fn assemble(options: &Options, program: &Program, libraries: &[Library]) -> 
     for mount in &options.mounts {
         tree.add_directory(&mount.guest)?;
     }
-    add_system_files(&mut tree, &host_name(options, program))?;
+    add_system_files(&mut tree, &host_name(options))?;
     Ok(tree)
 }
 
 /// The name of the machine: `--name`, else the program's name in the letters that a host name allows.
-pub fn host_name(options: &Options, program: &Program) -> String {
-    let name = options.name.as_deref().unwrap_or(program.guest.as_str());
+pub fn host_name(options: &Options) -> String {
+    let file_name = options.program.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = options.name.clone().or(file_name).unwrap_or_default();
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '.';
-    let name: String = name.trim_start_matches('/').chars().map(|c| if allowed(c) { c } else { '-' }).collect();
+    let name: String = name.chars().map(|c| if allowed(c) { c } else { '-' }).collect();
     let name = name.trim_matches(['-', '.']);
     match name.get(..name.len().min(HOST_NAME_BYTES)) {
         Some(name) if !name.is_empty() => name.to_owned(),
@@ -246,9 +247,8 @@ mod tests {
 
     #[test]
     fn the_host_name_has_only_letters_that_are_allowed_in_one() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(host_name(&options(&[]), &program(folder.path())), "my-app");
-        assert_eq!(host_name(&options(&["--name", "Web 1"]), &program(folder.path())), "Web-1");
-        assert_eq!(host_name(&options(&["--name", "ü"]), &program(folder.path())), "skiff");
+        assert_eq!(host_name(&options(&[])), "app");
+        assert_eq!(host_name(&options(&["--name", "Web_1"])), "Web-1");
+        assert_eq!(host_name(&options(&["--name", "ü"])), "skiff");
     }
 }

@@ -97,7 +97,13 @@ pub fn run(
     let (sender, events) = mpsc::channel();
     let commands = control::Sender::default();
     let served = serve(folder.path(), streams, &commands, &sender)?;
-    let mut child = spawn(qemu, &spec)?;
+    let mut child = match spawn(qemu, &spec) {
+        Ok(child) => child,
+        Err(why) => {
+            served.into_iter().for_each(Served::finish);
+            return Err(why);
+        }
+    };
     let words = watch_stderr(child.stderr.take(), sender.clone());
     interrupts.listen(move |seen| sender.send(Event::Interrupt(seen)).unwrap_or_default());
     let mut watch = Watch {
