@@ -82,7 +82,18 @@ impl View {
 pub struct Memory(pub(crate) Owned<View>);
 
 /// Keeps the frames of a transfer alive until the device is done with them.
-pub struct Pin(#[allow(dead_code)] Owned<View>);
+///
+/// No handle of the task: a device may go on writing after its driver has died, so whoever resets the device
+/// drops the pin, on any thread (DESIGN section 2, rule 8).
+pub struct Pin(Option<Arc<View>>);
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        // The view belongs to the core's arena.
+        let _section = crate::sync::CoreSection::enter();
+        drop(self.0.take());
+    }
+}
 
 impl Memory {
     /// Own, zeroed pages of at least `bytes`. `None`: no memory.
@@ -169,7 +180,7 @@ impl Memory {
         if let Some((start, bytes)) = pending {
             piece(start, bytes);
         }
-        Ok(Pin(Owned::new(self.0.share())))
+        Ok(Pin(Some(self.0.share())))
     }
 }
 

@@ -1,3 +1,0 @@
-//! root.
-#![no_std]
-#![forbid(unsafe_code)]
