@@ -112,8 +112,8 @@ pub fn discover() -> Inventory {
 fn discover_mmio(inventory: &mut Inventory) {
     let line = device::command_line();
     let mut refuse = |word: &str| inventory.refused.push(format!("virtio_mmio.device={word}: cannot be read"));
-    let mut list: Vec<_> = command_line::devices(line, &mut refuse).collect();
-    list.sort_by_key(|device| device.address);
+    // QEMU and Firecracker name devices in the order in which they were asked for.
+    let list: Vec<_> = command_line::devices(line, &mut refuse).collect();
     for found in list {
         match add_mmio(inventory, found) {
             Ok(()) => {}

@@ -27,7 +27,7 @@ pub(crate) fn hold(
 ) -> Result<Hold, DeviceError> {
     let memory: &dyn Any = segment.memory.as_any();
     if let Some(memory) = memory.downcast_ref::<KernelMemory>() {
-        let pin = memory.0.pieces(segment.at, segment.len, device_writes, part);
+        let pin = memory.0.pin(segment.at, segment.len, device_writes, part);
         return pin.map(Hold::Core).map_err(|_| DeviceError::BadMemory);
     }
     #[cfg(test)]
@@ -40,7 +40,7 @@ pub(crate) fn hold(
 fn error(error: channel::MemoryError) -> MemoryError {
     match error {
         channel::MemoryError::OutOfRange => MemoryError::OutOfRange,
-        channel::MemoryError::Revoked => MemoryError::Revoked,
+        channel::MemoryError::Revoked | channel::MemoryError::ReadOnly => MemoryError::Revoked,
     }
 }
 
