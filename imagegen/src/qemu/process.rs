@@ -73,9 +73,19 @@ impl Outcome {
                 fix: "change the option that it names".to_owned(),
             }),
             (None, None) => Err(Error::Machine {
-                why: format!("the machine ended without the program's status (QEMU status {:?})", self.qemu_status),
-                fix: "the lines above say why; give more memory with -m if it ran out of it".to_owned(),
+                why: format!("the machine ended without the program's status ({})", self.qemu_end()),
+                fix: "the lines above say why".to_owned(),
             }),
+        }
+    }
+}
+
+impl Outcome {
+    /// How QEMU ended, in words.
+    fn qemu_end(&self) -> String {
+        match self.qemu_status {
+            Some(status) => format!("QEMU ended with status {status}"),
+            None => "a signal ended QEMU".to_owned(),
         }
     }
 }
