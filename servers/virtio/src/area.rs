@@ -14,7 +14,7 @@ pub(crate) const PAGE: usize = 4096;
 /// Keeps the memory of an [`Area`] in being.
 enum Backing {
     /// Contiguous frames of the core.
-    Core(Dma),
+    Core(#[allow(dead_code, reason = "kept for its drop")] Dma),
     /// Heap memory that plays DMA memory in a test.
     #[cfg(test)]
     Host(#[expect(dead_code, reason = "kept for its drop")] alloc::boxed::Box<[AtomicU64]>),

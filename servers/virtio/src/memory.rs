@@ -11,7 +11,7 @@ pub struct KernelMemory(pub channel::Memory);
 /// Keeps the frames of one segment in place and alive until it is dropped; nothing else is done with it.
 pub(crate) enum Hold {
     /// A reference owned by the core.
-    Core(Pin),
+    Core(#[allow(dead_code, reason = "kept for its drop")] Pin),
     /// A count that a test watches.
     #[cfg(test)]
     Test(#[expect(dead_code, reason = "kept for its drop")] alloc::sync::Arc<()>),

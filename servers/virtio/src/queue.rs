@@ -9,6 +9,7 @@ use crate::ring::{Piece, write_descriptor, write_indirect};
 use crate::store::QueueStore;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use microkernel::sync::CoreSection;
 use rt::device::{DeviceError, Segment, Tag};
 
 /// The device broke the rules of the queue and must be reset.
@@ -141,6 +142,8 @@ impl Queue {
                 list.add_own(lead_at, usize::from(chain.lead), true);
             }
             for segment in segments.iter().filter(|segment| segment.len > 0) {
+                // A driver is not killed between taking the hold and putting it where its successor finds it.
+                let _section = CoreSection::enter();
                 let hold = memory::hold(segment, device_writes, &mut |address, len| {
                     list.add(address, len, device_writes);
                 })?;

@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use microkernel::sync::CoreSection;
 
 /// What the transfers of a queue look like; fixed per kind of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,8 @@ const EMPTY: u8 = 0;
 const BUSY: u8 = 1;
 const FULL: u8 = 2;
 
-/// A place for one [`Hold`] that is sound whoever comes when, and whoever dies in between.
+/// A place for one [`Hold`] that is sound whoever comes when. Both ways are core sections, so that no driver dies
+/// half-way.
 pub(crate) struct HoldCell {
     state: AtomicU8,
     value: UnsafeCell<MaybeUninit<Hold>>,
@@ -49,14 +51,14 @@ impl HoldCell {
         Self { state: AtomicU8::new(EMPTY), value: UnsafeCell::new(MaybeUninit::uninit()) }
     }
 
-    /// Whether a hold can be put. A driver killed inside [`HoldCell::put`] or [`HoldCell::clear`] leaves
-    /// its cell unusable for good: the slot is then avoided.
+    /// Whether a hold can be put.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.load(Ordering::Acquire) == EMPTY
     }
 
     /// Puts a hold; gives it back when there is one already.
     pub(crate) fn put(&self, hold: Hold) -> Result<(), Hold> {
+        let _section = CoreSection::enter();
         if self.state.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return Err(hold);
         }
@@ -68,6 +70,7 @@ impl HoldCell {
 
     /// Lets go of the hold, if there is one.
     pub(crate) fn clear(&self) {
+        let _section = CoreSection::enter();
         if self.state.compare_exchange(FULL, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
             return;
         }
