@@ -118,6 +118,10 @@ pub struct Options {
     #[arg(long)]
     pub print_qemu: bool,
 
+    /// Add a word to QEMU's command line (repeatable)
+    #[arg(long = "qemu-arg", value_name = "WORD", allow_hyphen_values = true)]
+    pub qemu_arguments: Vec<OsString>,
+
     /// Say what is being done
     #[arg(short = 'v', long)]
     pub verbose: bool,

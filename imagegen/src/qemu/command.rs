@@ -76,7 +76,7 @@ impl Spec {
             mounts: options.mounts.clone(),
             ports: options.ports.clone(),
             console: Console::Terminal,
-            extra: Vec::new(),
+            extra: options.qemu_arguments.clone(),
         })
     }
 
