@@ -255,14 +255,15 @@ impl Drop for Driver {
     }
 }
 
-/// Takes a device away from a driver that has ended, without a new one. `false`: it does not confirm.
-pub(crate) fn stop_orphan(parts: &Parts, mut transport: Box<dyn Transport>) -> bool {
-    parts.store.take_over();
-    let stopped = transport::reset(transport.as_mut());
-    if stopped {
-        parts.store.release_all();
+/// Takes a device away from a driver that has died, if it still is the driver.
+pub(crate) fn stop_orphan(parts: &Parts, generation: u32, mut transport: Box<dyn Transport>) {
+    if parts.store.is_current(generation) {
+        parts.store.take_over();
+        // Without a confirmation the memory stays held, until the successor's reset succeeds.
+        if transport::reset(transport.as_mut()) {
+            parts.store.release_all();
+        }
     }
-    stopped
 }
 
 /// Agrees on features (VIRTIO 1.2 section 3.1.1, steps 2 to 6).

@@ -1,44 +1,36 @@
-//! The devices of the machine: found once at boot, driven by one driver task after the other.
+//! A device of the machine, driven by one driver task after the other.
 //!
-//! [`Found`] keeps what must outlive a driver: the places of the registers, the interrupt, queue memory and
-//! holds. It must be made at boot, in memory that no driver's death takes away.
+//! [`Found`] keeps what must outlive a driver: the place of the registers, the interrupt, queue memory and holds.
+//! When a driver's task dies, the device is reset before the core takes the task's memory back.
 
-use crate::area::Area;
-use crate::command_line::{self, MmioDevice};
 use crate::device::Kind;
 use crate::device::block::Block;
 use crate::device::net::Net;
-use crate::device::p9::{self, P9};
+use crate::device::p9::P9;
 use crate::device::rng::Rng;
-use crate::device::serial::{MOST_QUEUES, Serial};
-use crate::driver::{self, Interrupts, OpenError, Parts, feature};
-use crate::pci;
-use crate::pci::access::PortAccess;
-use crate::pci::function::{Interface, Wire};
+use crate::device::serial::Serial;
+use crate::driver::{self, Interrupts, OpenError, Parts};
 use crate::registers::Ports;
-use crate::store::{QueueStore, Store};
+use crate::transport::Transport;
 use crate::transport::legacy::Legacy;
 use crate::transport::mmio::Mmio;
 use crate::transport::pci::{Groups, Pci};
-use crate::transport::{self, Transport};
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::ptr::NonNull;
-use microkernel::irq::{self, Interrupt, Trigger};
-use microkernel::{device, random, thread};
+use microkernel::irq::Interrupt;
+use microkernel::sync::CoreSection;
+use microkernel::{random, task, thread};
 use rt::device::block::BlockDevice;
 use rt::device::entropy::EntropyDevice;
 use rt::device::net::NetDevice;
 use rt::device::p9::P9Device;
 use rt::device::serial::SerialDevice;
-use virtio_drivers::transport::pci::bus::PciRoot;
 
 /// Where the registers of a device are.
-enum Place {
+pub(crate) enum Place {
     /// Mapped for ever.
     Mmio { base: NonNull<u8>, len: usize },
     /// Modern PCI.
@@ -54,7 +46,7 @@ unsafe impl Sync for Place {}
 
 impl Place {
     /// A fresh view of the registers.
-    fn connect(&self) -> Option<Box<dyn Transport>> {
+    pub(crate) fn connect(&self) -> Option<Box<dyn Transport>> {
         Some(match self {
             Self::Mmio { base, len } => Box::new(mmio(*base, *len)?),
             Self::Pci(groups) => Box::new(Pci::new(groups.clone())),
@@ -63,13 +55,13 @@ impl Place {
     }
 }
 
-fn mmio(base: NonNull<u8>, len: usize) -> Option<Mmio> {
+pub(crate) fn mmio(base: NonNull<u8>, len: usize) -> Option<Mmio> {
     // SAFETY: `base` comes from `map_mmio` with this length, for a device that the command line named.
     unsafe { Mmio::new(base, len) }
 }
 
 /// The core's interrupt of one device.
-struct Line(Interrupt);
+pub(crate) struct Line(pub(crate) Interrupt);
 
 impl Interrupts for Line {
     fn bind(&self, bit: u8) -> bool {
@@ -82,151 +74,41 @@ impl Interrupts for Line {
     }
 }
 
-/// A device of the machine.
-pub struct Found {
-    kind: Kind,
-    name: String,
-    mount_tag: Option<String>,
-    place: Place,
-    parts: Parts,
+/// A device of the machine. Made at boot, in memory that no driver's death takes away.
+pub struct Found(pub(crate) Arc<Lasting>);
+
+/// What outlives all drivers.
+pub(crate) struct Lasting {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) mount_tag: Option<String>,
+    pub(crate) place: Place,
+    pub(crate) parts: Parts,
 }
 
-/// What the machine has.
-pub struct Inventory {
-    /// Devices that can be driven, in an order that is the same at every boot of the same machine.
-    pub devices: Vec<Found>,
-    /// Devices that cannot, each with the place and the reason, for the log.
-    pub refused: Vec<String>,
-    /// Lines that are claimed; they are not shared.
-    lines: Vec<u32>,
+/// Which driver to stop when its task has died.
+struct Will {
+    device: Arc<Lasting>,
+    generation: u32,
 }
 
-/// Looks for all virtio devices: those on the command line, then those on PCI. For boot, once.
-pub fn discover() -> Inventory {
-    let mut inventory = Inventory { devices: Vec::new(), refused: Vec::new(), lines: Vec::new() };
-    discover_mmio(&mut inventory);
-    discover_pci(&mut inventory);
-    inventory
-}
-
-fn discover_mmio(inventory: &mut Inventory) {
-    let line = device::command_line();
-    let mut refuse = |word: &str| inventory.refused.push(format!("virtio_mmio.device={word}: cannot be read"));
-    // QEMU and Firecracker name devices in the order in which they were asked for.
-    let list: Vec<_> = command_line::devices(line, &mut refuse).collect();
-    for found in list {
-        match add_mmio(inventory, found) {
-            Ok(()) => {}
-            Err(reason) => inventory.refused.push(format!("virtio-mmio at {:#x}: {reason}", found.address)),
-        }
-    }
-}
-
-fn add_mmio(inventory: &mut Inventory, found: MmioDevice) -> Result<(), &'static str> {
-    let base = device::map_mmio(found.address, found.len).ok_or("registers could not be mapped")?;
-    // An empty slot is no error: some machines name all of them.
-    let Some(probe) = mmio(base, found.len) else { return Ok(()) };
-    let Some(kind) = Kind::from_number(probe.device_type()) else {
-        return Err("no driver for this kind of device");
-    };
-    // QEMU and Firecracker raise these lines anew for each reason, so that edges suffice.
-    let interrupt = inventory.claim_line(found.gsi, Trigger::Edge)?;
-    inventory.add(kind, Place::Mmio { base, len: found.len }, interrupt)
-}
-
-fn discover_pci(inventory: &mut Inventory) {
-    let Some(mut access) = PortAccess::probe() else { return };
-    let mut root = PciRoot::new(access);
-    for (at, device_id) in pci::scan(&access) {
-        let result = match pci::kind_number(device_id).and_then(Kind::from_number) {
-            None => Err("no driver for this kind of device"),
-            Some(kind) => add_pci(inventory, &mut root, &mut access, at, kind),
-        };
-        if let Err(reason) = result {
-            inventory.refused.push(format!("virtio-pci {device_id:#06x} at {at}: {reason}"));
-        }
-    }
-}
-
-fn add_pci(
-    inventory: &mut Inventory,
-    root: &mut PciRoot<PortAccess>,
-    access: &mut PortAccess,
-    at: virtio_drivers::transport::pci::bus::DeviceFunction,
-    kind: Kind,
-) -> Result<(), &'static str> {
-    let (interface, wire) = pci::function::set_up(root, access, at).map_err(|refusal| refusal.0)?;
-    let msix = matches!(wire, Wire::Msix(_));
-    let interrupt = match wire {
-        Wire::Msix(interrupt) => interrupt,
-        // Without ACPI only the firmware's routing to an ISA line is known.
-        Wire::Line(line) => inventory.claim_line(u32::from(line), Trigger::Level)?,
-    };
-    let place = match interface {
-        Interface::Modern(groups) => Place::Pci(Arc::new(groups)),
-        Interface::Legacy(ports) => Place::Legacy { ports, msix },
-    };
-    inventory.add(kind, place, interrupt)
-}
-
-impl Inventory {
-    fn claim_line(&mut self, gsi: u32, trigger: Trigger) -> Result<Interrupt, &'static str> {
-        if self.lines.contains(&gsi) {
-            return Err("its interrupt line belongs to another device already");
-        }
-        let interrupt = irq::claim_gsi(gsi, trigger).map_err(|_| "its interrupt line does not exist")?;
-        self.lines.push(gsi);
-        Ok(interrupt)
+impl Will {
+    /// Has the core stop the device when the running task has died.
+    fn make(device: &Arc<Lasting>) {
+        let will = Self { device: device.clone(), generation: device.parts.store.generation() };
+        // The core opens it, so it must not lie in the task's arena.
+        let _section = CoreSection::enter();
+        task::on_death(Self::open, Box::into_raw(Box::new(will)) as u64);
     }
 
-    fn add(&mut self, kind: Kind, place: Place, interrupt: Interrupt) -> Result<(), &'static str> {
-        let mut transport = place.connect().ok_or("the device does not answer")?;
-        if !transport::reset(transport.as_mut()) {
-            return Err("the device does not confirm a reset");
+    /// Called by the core, inside a core section, once.
+    fn open(argument: u64) {
+        // SAFETY: the argument is the box that `make` gave away, and the core calls a hook once.
+        let will = unsafe { Box::from_raw(argument as *mut Self) };
+        if let Some(transport) = will.device.place.connect() {
+            driver::stop_orphan(&will.device.parts, will.generation, transport);
         }
-        let store = make_store(transport.as_mut(), kind).ok_or("no memory, or no queues")?;
-        let mount_tag = (kind == Kind::P9).then(|| p9::mount_tag(transport.as_mut()));
-        let number = self.devices.iter().filter(|device| device.kind == kind).count();
-        let name = format!("{}:{number}", kind.word());
-        let parts = Parts { store: Arc::new(store), interrupts: Arc::new(Line(interrupt)) };
-        self.devices.push(Found { kind, name, mount_tag, place, parts });
-        Ok(())
     }
-}
-
-/// Most slots with tables.
-const MOST_TABLES: u16 = 256;
-
-/// Memory for the queues that a driver of this kind uses.
-fn make_store(transport: &mut dyn Transport, kind: Kind) -> Option<Store> {
-    let indirect = transport.device_features() & feature::INDIRECT != 0;
-    let wanted = match kind {
-        Kind::Net => 2,
-        Kind::Serial => MOST_QUEUES,
-        Kind::Block | Kind::P9 | Kind::Rng => 1,
-    };
-    let mut queues = Vec::new();
-    for number in 0..wanted {
-        let limit = transport.queue_limit(number);
-        if limit == 0 {
-            break;
-        }
-        let shape = kind.shape(number);
-        let size = if transport.queue_size_is_fixed() { limit } else { floor_to_power(limit.min(shape.depth)) };
-        if !size.is_power_of_two() {
-            return None;
-        }
-        // Tables of a huge queue would not fit into one piece of DMA memory.
-        let indirect = indirect && shape.tables && size <= MOST_TABLES;
-        queues.push(QueueStore::new(shape, size, indirect, &Area::new)?);
-    }
-    let enough = if kind == Kind::Net || kind == Kind::Serial { 2 } else { 1 };
-    (queues.len() >= enough).then(|| Store::new(queues))
-}
-
-/// The largest power of two that is not larger; 0 for 0.
-fn floor_to_power(value: u16) -> u16 {
-    value.checked_ilog2().map_or(0, |log| 1 << log)
 }
 
 /// Every `open` resets the device and takes it from the driver that had it before, which must have ended: the
@@ -234,63 +116,64 @@ fn floor_to_power(value: u16) -> u16 {
 impl Found {
     /// What the device is for.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     /// Kind and number (`block:0`, `nic:1`), the same at every boot of the same machine.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// The host's name for the folder behind a 9P device.
     pub fn mount_tag(&self) -> Option<&str> {
-        self.mount_tag.as_deref()
+        self.0.mount_tag.as_deref()
     }
 
     fn connect(&self, kind: Kind) -> Result<(Parts, Box<dyn Transport>), OpenError> {
-        if self.kind != kind {
+        if self.0.kind != kind {
             return Err(OpenError::WrongKind);
         }
-        Ok((self.parts.clone(), self.place.connect().ok_or(OpenError::NoAnswer)?))
-    }
-
-    /// Stops the device and lets go of all memory that a driver which has ended left under transfer.
-    ///
-    /// For whoever takes a dead driver's task apart, before its memory is used again. `false`: the device did
-    /// not confirm, and its memory stays held.
-    pub fn stop(&self) -> bool {
-        let Some(transport) = self.place.connect() else { return false };
-        driver::stop_orphan(&self.parts, transport)
+        Ok((self.0.parts.clone(), self.0.place.connect().ok_or(OpenError::NoAnswer)?))
     }
 
     /// Takes a disk.
     pub fn open_block(&self, bit: u8) -> Result<Rc<dyn BlockDevice>, OpenError> {
         let (parts, transport) = self.connect(Kind::Block)?;
-        Ok(Rc::new(Block::open(parts, transport, bit)?))
+        let device = Block::open(parts, transport, bit)?;
+        Will::make(&self.0);
+        Ok(Rc::new(device))
     }
 
     /// Takes a network interface.
     pub fn open_net(&self, bit: u8) -> Result<Rc<dyn NetDevice>, OpenError> {
         let (parts, transport) = self.connect(Kind::Net)?;
         let [m0, m1, m2, m3, m4, m5, ..] = random::next().to_le_bytes();
-        Ok(Rc::new(Net::open(parts, transport, bit, [m0, m1, m2, m3, m4, m5])?))
+        let device = Net::open(parts, transport, bit, [m0, m1, m2, m3, m4, m5])?;
+        Will::make(&self.0);
+        Ok(Rc::new(device))
     }
 
     /// Takes a 9P transport.
     pub fn open_p9(&self, bit: u8) -> Result<Rc<dyn P9Device>, OpenError> {
         let (parts, transport) = self.connect(Kind::P9)?;
-        Ok(Rc::new(P9::open(parts, transport, bit)?))
+        let device = P9::open(parts, transport, bit)?;
+        Will::make(&self.0);
+        Ok(Rc::new(device))
     }
 
     /// Takes a serial device.
     pub fn open_serial(&self, bit: u8) -> Result<Rc<dyn SerialDevice>, OpenError> {
         let (parts, transport) = self.connect(Kind::Serial)?;
-        Ok(Rc::new(Serial::open(parts, transport, bit)?))
+        let device = Serial::open(parts, transport, bit)?;
+        Will::make(&self.0);
+        Ok(Rc::new(device))
     }
 
     /// Takes a source of randomness.
     pub fn open_rng(&self, bit: u8) -> Result<Rc<dyn EntropyDevice>, OpenError> {
         let (parts, transport) = self.connect(Kind::Rng)?;
-        Ok(Rc::new(Rng::open(parts, transport, bit)?))
+        let device = Rng::open(parts, transport, bit)?;
+        Will::make(&self.0);
+        Ok(Rc::new(device))
     }
 }

@@ -13,6 +13,7 @@ extern crate alloc;
 mod area;
 mod command_line;
 mod device;
+mod discover;
 mod driver;
 #[cfg(test)]
 mod fake;
@@ -26,6 +27,7 @@ mod store;
 mod transport;
 
 pub use device::Kind;
+pub use discover::{Inventory, discover};
 pub use driver::OpenError;
-pub use found::{Found, Inventory, discover};
+pub use found::Found;
 pub use memory::KernelMemory;

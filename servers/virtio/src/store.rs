@@ -167,9 +167,14 @@ impl Store {
         self.generation.fetch_add(1, Ordering::AcqRel).wrapping_add(1)
     }
 
+    /// The driver that took the device last.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
     /// Whether `generation` still drives.
     pub(crate) fn is_current(&self, generation: u32) -> bool {
-        self.generation.load(Ordering::Acquire) == generation
+        self.generation() == generation
     }
 
     /// Lets go of everything. Only after a confirmed reset.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::device::Kind;
-use crate::driver::feature;
+use crate::driver::{feature, stop_orphan};
 use crate::fake::{Device, FakeTransport, TestMemory, device, segment};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -118,4 +118,19 @@ fn a_device_that_refuses_our_features_is_not_opened() {
     assert!(matches!(open(&device, &parts), Err(OpenError::Features)));
     device.borrow_mut().legacy = true;
     assert!(open(&device, &parts).is_ok());
+}
+
+#[test]
+fn a_dead_drivers_device_is_stopped_unless_a_successor_has_it() {
+    let (device, parts, block) = disk(0);
+    let memory = TestMemory::new(4096);
+    let orphaned = parts.store.generation();
+    block.submit(Operation::Read, 0, &[segment(&memory, 0, 512)]).expect("room");
+    let stop = |generation| stop_orphan(&parts, generation, Box::new(FakeTransport(device.clone())));
+    stop(orphaned);
+    assert_eq!(memory.holds(), 0);
+    let next = open(&device, &parts).expect("opens");
+    next.submit(Operation::Read, 0, &[segment(&memory, 0, 512)]).expect("room");
+    stop(orphaned);
+    assert_eq!(memory.holds(), 1);
 }
