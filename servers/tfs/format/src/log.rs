@@ -302,6 +302,13 @@ impl Log {
         self.end() != self.written
     }
 
+    /// Bytes left in the last extension, a link and record headers kept free.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        let last = self.pieces.back().filter(|last| !last.is_closed());
+        last.map_or(0, |last| last.room().saturating_sub(ROLL_OVER))
+    }
+
     /// Bytes that wait to be written, roughly.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {

@@ -191,11 +191,19 @@ impl Volume {
     /// Notes that a flush is on disk: what it freed can be used again.
     pub fn written(&mut self, flush: &Flush) {
         let retired = self.log.written(&flush.plan);
-        let held = self.held.drain(..flush.held.min(self.held.len()));
+        // Without further changes, what was freed during the flush waits for nothing either.
+        let covered = if self.log.is_dirty() { flush.held.min(self.held.len()) } else { self.held.len() };
+        let held = self.held.drain(..covered);
         for run in retired.into_iter().chain(held) {
             self.space.release(run);
         }
         self.fill_reserve();
+    }
+
+    /// Whether records of `bytes` bytes in all surely find room in the log.
+    #[must_use]
+    pub fn has_log_room(&self, bytes: u64) -> bool {
+        !self.reserve.is_empty() || self.log.room() > bytes
     }
 
     /// Whether the log has collected enough obsolete records to be worth a rewrite.
