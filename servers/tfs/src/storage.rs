@@ -28,6 +28,18 @@ impl Store {
         Ok(())
     }
 
+    /// [`Store::reserve`]; if space runs out while freed sectors wait for a flush, flushes and tries again.
+    ///
+    /// The caller has a share of the file's gate, or has it closed: nothing takes the sectors away meanwhile.
+    pub async fn reserve_surely(self: &Rc<Self>, request: u64, inode: &Inode, from: u64, to: u64) -> Result<()> {
+        let result = self.reserve(inode, from, to);
+        if result != Err(Error::NoSpace) || !self.volume().holds_freed() {
+            return result;
+        }
+        self.sync(request).await?;
+        self.reserve(inode, from, to)
+    }
+
     /// Brings the extents of a file that another tool wrote into our form, before the file is changed for the
     /// first time: data behind its end is dropped (it would show when the file grows), and spare sectors
     /// behind extents become a reservation.

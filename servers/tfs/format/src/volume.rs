@@ -97,6 +97,12 @@ impl Volume {
         self.space.free().saturating_add(held)
     }
 
+    /// Whether sectors wait for a flush to become free.
+    #[must_use]
+    pub fn holds_freed(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// A tuple with these attributes that nothing refers to yet.
     pub fn new_tuple(&mut self, attributes: &[(Symbol, Value)]) -> Result<ObjectId, Cause> {
         let id = self.tree.add_tuple()?;

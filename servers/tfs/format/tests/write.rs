@@ -170,11 +170,11 @@ fn a_flush_cut_off_anywhere_leaves_the_old_or_the_new_state() {
     let mut disk = empty();
     let mut volume = open(&disk);
     let mut random = Random(7);
-    for round in 0..60 {
+    for round in 0..30 {
         for n in 0..random.below(120) {
             create(&mut volume, &format!("{round}-{n}-{:0>100}", random.next()));
         }
-        if round == 40 {
+        if round == 20 {
             volume.compact().unwrap();
         }
         let Some(flush) = volume.plan() else { continue };

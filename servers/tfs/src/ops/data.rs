@@ -103,7 +103,7 @@ impl Mount {
         if call.offset > inode.size.get() {
             self.zero_tail(cx.request, &inode).await?;
         }
-        let end = self.reserve_prefix(&inode, call.offset, end)?;
+        let end = self.reserve_prefix(cx.request, &inode, call.offset, end).await?;
         for edge in edges(call.offset, end) {
             let from = Fill::From(&src, (edge.start - call.offset) as usize);
             self.store.write_edge(cx.request, &inode, edge, from).await?;
@@ -167,9 +167,9 @@ impl Mount {
     }
 
     /// Sets sectors aside for `start..end`; where space runs out on the way, the range ends there.
-    fn reserve_prefix(&self, inode: &Inode, start: u64, end: u64) -> Result<u64> {
+    async fn reserve_prefix(&self, request: u64, inode: &Inode, start: u64, end: u64) -> Result<u64> {
         let (from, to) = (block_of(start), end.div_ceil(SECTOR_BYTES));
-        match self.store.reserve(inode, from, to) {
+        match self.store.reserve_surely(request, inode, from, to).await {
             Ok(()) => return Ok(end),
             Err(Error::NoSpace) => {}
             Err(error) => return Err(error),
@@ -192,7 +192,7 @@ impl Mount {
         if end > start { Ok(end) } else { Err(Error::NoSpace) }
     }
 
-    /// Waits for the file's gate only.
+    /// Waits for the file's gate, and for a flush if that frees space.
     pub async fn reserve(&self, cx: &Context, call: Reserve) -> Result<()> {
         let inode = self.handles.opened(cx, call.file, Access::WRITE)?;
         self.must_be_file(&inode)?;
@@ -200,7 +200,8 @@ impl Mount {
         let end = checked_end(call.offset, call.len)?;
         let _shared = inode.gate.share().await;
         self.store.room_for_records()?;
-        self.store.reserve(&inode, block_of(call.offset), end.div_ceil(SECTOR_BYTES))
+        let (from, to) = (block_of(call.offset), end.div_ceil(SECTOR_BYTES));
+        self.store.reserve_surely(cx.request, &inode, from, to).await
     }
 
     fn io_len(&self, len: u32) -> u64 {

@@ -1,7 +1,6 @@
 //! rename: renameat2(2). All records of one rename become durable together (see `tfs_format::log`).
 
 use super::Mount;
-use alloc::vec;
 use protocol::fs::{Error, Rename, RenameFlags, Result};
 use rt::Context;
 use tfs_format::encode::Change;
@@ -82,7 +81,7 @@ impl Mount {
     /// Changes two entries: as one record if they are in one directory. There is room for both.
     fn change_both(&self, first: (ObjectId, Change), second: (ObjectId, Change)) -> Result<()> {
         if first.0 == second.0 {
-            return self.store.change(first.0, &vec![first.1, second.1]);
+            return self.store.change(first.0, &[first.1, second.1]);
         }
         self.store.change(first.0, &[first.1])?;
         self.store.change(second.0, &[second.1])

@@ -6,6 +6,7 @@ use super::edge::{Edge, edges, whole};
 use crate::inode::Inode;
 use crate::store::block_of;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 use protocol::fs::{Access, Allocate, AllocateMode, Error, Result};
 use rt::Context;
 use tfs_format::{SECTOR_BYTES, symbols};
@@ -57,7 +58,7 @@ impl Mount {
         self.store.room_for_records()?;
         self.store.adopt(&inode)?;
         match call.mode {
-            AllocateMode::Extend | AllocateMode::KeepSize => self.allocate_range(&inode, call.offset, end)?,
+            AllocateMode::Extend | AllocateMode::KeepSize => self.allocate_range(cx, &inode, call.offset, end).await?,
             AllocateMode::PunchHole => self.punch(cx, &inode, call.offset, end).await?,
             AllocateMode::ZeroRange | AllocateMode::ZeroRangeKeepSize => {
                 self.zero_range(cx, &inode, call.offset, end).await?;
@@ -73,11 +74,11 @@ impl Mount {
     }
 
     /// Gives all holes of the range sectors that read as zeros.
-    fn allocate_range(&self, inode: &Inode, start: u64, end: u64) -> Result<()> {
+    async fn allocate_range(&self, cx: &Context, inode: &Inode, start: u64, end: u64) -> Result<()> {
         let (from, to) = (block_of(start), end.div_ceil(SECTOR_BYTES));
-        self.store.reserve(inode, from, to)?;
+        self.store.reserve_surely(cx.request, inode, from, to).await?;
         let placed = self.placed(inode, from, to)?;
-        let new: alloc::vec::Vec<_> = placed.into_iter().filter(|(.., new)| *new).map(|(b, run, _)| (b, run)).collect();
+        let new: Vec<_> = placed.into_iter().filter(|(.., new)| *new).map(|(b, run, _)| (b, run)).collect();
         self.store.commit(inode, &new, true)
     }
 
@@ -92,12 +93,12 @@ impl Mount {
 
     /// Makes whole blocks `uninited`, on the sectors that they have, and zeros the rest.
     async fn zero_range(&self, cx: &Context, inode: &Inode, start: u64, end: u64) -> Result<()> {
-        self.allocate_range(inode, start, end)?;
+        self.allocate_range(cx, inode, start, end).await?;
         self.zero_edges(cx, inode, start, end).await?;
         let (from, to) = whole(start, end);
         if from < to {
             let placed = self.placed(inode, block_of(from), block_of(to))?;
-            let all: alloc::vec::Vec<_> = placed.into_iter().map(|(block, run, _)| (block, run)).collect();
+            let all: Vec<_> = placed.into_iter().map(|(block, run, _)| (block, run)).collect();
             self.store.commit(inode, &all, true)?;
         }
         Ok(())
