@@ -4,8 +4,8 @@
 //! the outer build's environment; paths of this computer are mapped away, so that two builds in two folders give the
 //! same bytes. `SKIFF_KERNEL=<ELF file>` and `SKIFF_BOOT=<ELF file>` put finished files in the place of a build.
 //!
-//! What is embedded is cut to what a loader reads. The whole files, with symbols, stay in
-//! `OUT_DIR/nested/x86_64-unknown-none/release`.
+//! What is embedded is cut to what a loader reads; the kernel's symbol table is kept beside it for crash reports. The
+//! whole files stay in `OUT_DIR/nested/x86_64-unknown-none/release`.
 
 #![forbid(unsafe_code)]
 
@@ -68,9 +68,20 @@ fn embed(part: &Part) -> Result<(), String> {
     if part.package == "root" && cut.len() > KERNEL_MAX {
         return Err(format!("{} bytes are more than the {KERNEL_MAX} allowed", cut.len()));
     }
-    let embedded = variable("OUT_DIR")?.join(part.binary);
-    fs::write(&embedded, cut).map_err(|why| format!("{}: {why}", embedded.display()))?;
-    println!("cargo::rustc-env={}={}", part.file_variable, embedded.display());
+    write_embedded(part.binary, part.file_variable, &cut)?;
+    if part.package == "root" {
+        let (table, names) = symbols(&bytes).unwrap_or_default();
+        write_embedded("kernel.symtab", "SKIFF_SYMTAB_FILE", table)?;
+        write_embedded("kernel.strtab", "SKIFF_STRTAB_FILE", names)?;
+    }
+    Ok(())
+}
+
+/// Writes a file for `include_bytes!` and names it in an environment variable of the compiler.
+fn write_embedded(name: &str, variable_name: &str, bytes: &[u8]) -> Result<(), String> {
+    let file = variable("OUT_DIR")?.join(name);
+    fs::write(&file, bytes).map_err(|why| format!("{}: {why}", file.display()))?;
+    println!("cargo::rustc-env={variable_name}={}", file.display());
     Ok(())
 }
 
@@ -172,6 +183,25 @@ fn loaded_part(bytes: &[u8]) -> Result<Vec<u8>, String> {
         cut.get_mut(range).ok_or("the file ends within its header")?.fill(0);
     }
     Ok(cut)
+}
+
+/// The symbol table of an ELF64 file and its names; `None` if it was stripped (System V gABI, "Sections").
+fn symbols(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    const SHT_SYMTAB: u64 = 2;
+    const HEADER_BYTES: u64 = 64;
+    let number = |at: u64, len: u64| {
+        let field = bytes.get(usize::try_from(at).ok()?..usize::try_from(at + len).ok()?)?;
+        Some(field.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    let (start, count) = (number(40, 8)?, number(60, 2)?);
+    let contents = |header: u64| {
+        let (offset, len) = (number(header + 24, 8)?, number(header + 32, 8)?);
+        bytes.get(usize::try_from(offset).ok()?..usize::try_from(offset.checked_add(len)?).ok()?)
+    };
+    let mut headers = (0..count).map(|index| start + index * HEADER_BYTES);
+    let table = headers.find(|header| number(header + 4, 4) == Some(SHT_SYMTAB))?;
+    let names = start + number(table + 40, 4)? * HEADER_BYTES;
+    Some((contents(table)?, contents(names)?))
 }
 
 fn watched(path: PathBuf) -> PathBuf {

@@ -3,7 +3,8 @@
 //! The way of a program: [`cli`] reads the options (their values parse in [`options`]), [`program`] checks the file,
 //! [`libraries`] finds what it needs, [`rootfs`] assembles the guest's [`tree`], [`manifest`] names the options that
 //! the guest reads, [`volume`] plans the TFS volumes, [`image`] writes the disk with the [`embedded`] kernel and the
-//! [`boot_code`], and [`qemu`] boots it. [`commands`] is that way as code.
+//! [`boot_code`], and [`qemu`] boots it, with [`symbols`] naming the addresses in crash reports. [`commands`] is that
+//! way as code.
 
 #![forbid(unsafe_code)]
 
@@ -21,5 +22,6 @@ pub mod options;
 pub mod program;
 pub mod qemu;
 pub mod rootfs;
+pub mod symbols;
 pub mod tree;
 pub mod volume;

@@ -80,20 +80,20 @@ pub fn rust_program(package_folder: &Path, target: &str) -> PathBuf {
     target_folder.join(target).join("release").join(package_folder.file_name().unwrap_or_default())
 }
 
-/// Builds the test kernel in `qemu-tests/kernels/<name>` and returns its ELF file.
+/// Builds the test kernel of a package below `qemu-tests/kernels` and returns its ELF file, which has the same name.
 ///
-/// The package and its program are both named `name`; the flags are those of `.cargo/config.toml`.
+/// The flags are those of `.cargo/config.toml`.
 ///
 /// # Panics
 /// As [`c_program`].
-pub fn kernel(name: &str) -> PathBuf {
+pub fn kernel(package: &str) -> PathBuf {
     const TARGET: &str = "x86_64-unknown-none";
     let target_folder = workspace().join("target/kernels");
     let mut command = cargo();
-    command.current_dir(workspace().join("qemu-tests/kernels").join(name));
-    command.args(["build", "--release", "--quiet", "--target", TARGET, "--target-dir"]).arg(&target_folder);
+    command.current_dir(workspace()).args(["build", "--release", "--quiet", "--target", TARGET, "--package", package]);
+    command.arg("--target-dir").arg(&target_folder);
     run(command, "rustup target add x86_64-unknown-none");
-    target_folder.join(TARGET).join("release").join(name)
+    target_folder.join(TARGET).join("release").join(package)
 }
 
 /// Cargo without what an outer cargo sets for this test.

@@ -51,7 +51,7 @@ const HOST: [(&str, &[&str]); 2] = [
 const COMPOSERS: [&str; 2] = ["servers/root", "qemu-tests/kernels/"];
 
 /// Crate of others -> folders that may use it.
-const THEIRS: [(&str, &[&str]); 17] = [
+const THEIRS: [(&str, &[&str]); 18] = [
     ("x86_64", &["microkernel", "loader/boot"]),
     ("virtio-drivers", &["servers/virtio"]),
     ("smoltcp", &["servers/net"]),
@@ -66,6 +66,7 @@ const THEIRS: [(&str, &[&str]); 17] = [
     ("hashbrown", &["servers/tfs", "servers/tfs/format", "servers/p9", "servers/net", "servers/linux", "servers/rt"]),
     ("clap", &["imagegen"]),
     ("signal-hook", &["imagegen"]),
+    ("rustc-demangle", &["imagegen"]),
     ("tempfile", &["imagegen", "qemu-tests"]),
     ("cargo_metadata", &["qemu-tests"]),
     ("anyhow", &["qemu-tests"]),

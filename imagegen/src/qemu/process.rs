@@ -20,6 +20,7 @@ use crate::interrupt::Interrupts;
 use crate::qemu::command::{Console, Spec, UART};
 use crate::qemu::control::{self, STOP_DEADLINE_MS};
 use crate::qemu::streams::{Endpoint, Output, Served, Streams, copy_in, copy_out};
+use crate::symbols::Symbolizer;
 
 /// How long the guest may take to sync and power off after its program ended.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(30);
@@ -141,6 +142,8 @@ pub fn run(
 /// may sit in a read from a terminal.
 fn serve(folder: &Path, streams: Streams, commands: &control::Sender, events: &Sender<Event>) -> Result<Vec<Served>> {
     let Streams { stdin, stdout, stderr, log, uart } = streams;
+    // A crash report comes through the UART; reports of tasks that died go to the log.
+    let (log, uart) = (Box::new(Symbolizer::new(log)), Box::new(Symbolizer::new(uart)));
     let outputs: [(&str, Output); 4] = [("stdout", stdout), ("stderr", stderr), ("log", log), (UART, uart)];
     let input = Endpoint::listen(folder, "stdin")?;
     let control = Endpoint::listen(folder, "control")?;
