@@ -1,4 +1,5 @@
-//! Byte messages to the device and back: many under way, one notification of the host for all that were queued together.
+//! Byte messages to the device and back: many under way, one notification of the host for all that were queued
+//! together.
 //!
 //! [`Channel::submit`] only queues; a job of its own kicks the device once every ready handler has had its turn, so
 //! that a batch of one handler, or of several, costs one exit to the host.

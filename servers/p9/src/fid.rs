@@ -1,7 +1,7 @@
 //! Fids: the numbers by which the host knows its files in this session. We choose them.
 //!
-//! A [`Fid`] is one number; dropping it gives the number back, after a Tclunk if the host knows it. A number is not used
-//! again before its Rclunk has come, because a host may carry out requests in any order.
+//! A [`Fid`] is one number; dropping it gives the number back, after a Tclunk if the host knows it. A number is
+//! not used again before its Rclunk has come, because a host may carry out requests in any order.
 
 use crate::convert::{Failure, Outcome};
 use alloc::rc::Rc;

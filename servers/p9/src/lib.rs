@@ -3,9 +3,10 @@
 //! Owns: the session, its fids, the handles given out. Calls: nobody, only its device. Called by: linux.
 //! Waits: for the device's replies, in [`channel`]; nowhere else.
 //!
-//! Layers, bottom up: [`channel`] moves byte messages, [`slot`] holds their buffers, [`session`] makes requests of
-//! them and checks the replies, [`fid`] numbers the host's files, [`walk`] finds and opens them, [`node`] remembers
-//! which handle is which file, and `ops` has one function per call of the protocol.
+//! Layers, bottom up: [`channel`] moves byte messages, [`slot`] holds their buffers, [`session`] makes requests
+//! of them and checks the replies, [`fid`] numbers the host's files, [`walk`] finds and opens them ([`spare`]:
+//! in one round trip), [`node`] remembers which handle is which file, and `ops` has one function per call of
+//! the protocol.
 //!
 //! **Coherence.** Nothing is cached here but what an unlinked open file needs: each walk, open and getattr asks the
 //! host. A node is known by its inode (`qid.path`); where a fid leads to another one by now, the call is `Stale`.
@@ -30,6 +31,7 @@ mod ops;
 mod run;
 mod session;
 mod slot;
+mod spare;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -4,6 +4,7 @@
 //! a handle that was closed is refused instead of naming another file.
 
 use crate::fid::Fid;
+use crate::spare::Spares;
 use crate::walk::Found;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -27,13 +28,23 @@ pub(crate) struct Node {
     pub(crate) seen: Cell<Attr>,
     /// Whether something was written since the last sync.
     pub(crate) written: Cell<bool>,
+    /// Of a directory: fids walked ahead.
+    pub(crate) spares: Spares,
 }
 
 impl Node {
     /// A node for what was found; `access` says how it was opened.
     pub(crate) fn new(found: Found, access: Option<Access>) -> Self {
         let Found { fid, attr, .. } = found;
-        Self { fid, inode: attr.inode, kind: attr.kind, access, seen: Cell::new(attr), written: Cell::new(false) }
+        Self {
+            fid,
+            inode: attr.inode,
+            kind: attr.kind,
+            access,
+            seen: Cell::new(attr),
+            written: Cell::new(false),
+            spares: Spares::default(),
+        }
     }
 
     /// Errors: `BadHandle` unless opened with `wanted`.
@@ -114,7 +125,12 @@ impl Handles {
 
     /// Files that were written since their last sync.
     pub(crate) fn written(&self) -> Vec<Rc<Node>> {
-        self.entries.borrow().values().filter(|entry| entry.node.written.get()).map(|entry| entry.node.clone()).collect()
+        self.entries
+            .borrow()
+            .values()
+            .filter(|entry| entry.node.written.get())
+            .map(|entry| entry.node.clone())
+            .collect()
     }
 
     /// Notes the caller's generation; a new one ends all handles of the earlier ones.

@@ -18,7 +18,8 @@ const IO_OVERHEAD: u32 = 24;
 const MOST_IO: u32 = 1024 * 1024;
 /// Least message size that the longest request without payload, and a listing, fit in.
 const LEAST_MSIZE: u32 = 8192;
-/// Memory pieces of a read beside the payload's pages: request, head of the reply, and one for payload that starts inside a page.
+/// Memory pieces of a read beside the payload's pages: request, head of the reply, and one for payload that
+/// starts inside a page.
 const EXTRA_PIECES: u32 = 3;
 const PAGE: u32 = 4096;
 
@@ -52,9 +53,17 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooFewPieces(count) => write!(f, "the device takes only {count} memory pieces per message"),
-            Self::Version => f.write_str("the host does not offer 9P2000.L; use a server that does (QEMU: -fsdev local)"),
-            Self::MessageSize(size) => write!(f, "the host's message limit of {size} bytes is not between {LEAST_MSIZE} and what was asked for"),
-            Self::Refused(number) => write!(f, "the host refuses to attach (error {number}); check that the shared folder exists and is readable"),
+            Self::Version => {
+                f.write_str("the host does not offer 9P2000.L; use a server that does (QEMU: -fsdev local)")
+            }
+            Self::MessageSize(size) => write!(
+                f,
+                "the host's message limit of {size} bytes is not between {LEAST_MSIZE} and what was asked for"
+            ),
+            Self::Refused(number) => write!(
+                f,
+                "the host refuses to attach (error {number}); check that the shared folder exists and is readable"
+            ),
             Self::RootNotDirectory => f.write_str("what the host shares is no directory"),
             Self::NoReply => f.write_str("no usable reply from the host or its device"),
         }
@@ -77,11 +86,7 @@ pub struct Server {
 
 impl Server {
     /// Agrees on a session with the host behind `device`.
-    pub async fn connect(
-        runtime: &Runtime,
-        device: Rc<dyn P9Device>,
-        options: &Options,
-    ) -> Result<Self, ConnectError> {
+    pub async fn connect(runtime: &Runtime, device: Rc<dyn P9Device>, options: &Options) -> Result<Self, ConnectError> {
         let channel = Channel::start(runtime, device);
         let session = Rc::new(Session::new(runtime, channel));
         let host = session.host(0);

@@ -1,7 +1,8 @@
 //! The session with the host: requests out, checked replies in.
 //!
-//! A [`Host`] is the session as one call sees it: it carries the request id for traces. [`Host::send`] queues a request and
-//! gives a [`Pending`]; several are sent before the first is waited for, and reach the host in one notification.
+//! A [`Host`] is the session as one call sees it: it carries the request id for traces. [`Host::send`] queues a
+//! request and gives a [`Pending`]; several are sent before the first is waited for, and reach the host in one
+//! notification.
 
 use crate::channel::{Channel, Flight};
 use crate::convert::{self, Failure, Outcome};
@@ -119,7 +120,11 @@ impl<'s> Host<'s> {
     }
 
     /// Queues a request and waits for its reply.
-    pub(crate) async fn call<T>(&self, request: &Request<'_>, take: impl FnOnce(&Reply<'_>) -> Option<T>) -> Outcome<T> {
+    pub(crate) async fn call<T>(
+        &self,
+        request: &Request<'_>,
+        take: impl FnOnce(&Reply<'_>) -> Option<T>,
+    ) -> Outcome<T> {
         self.send(request).await?.reply(take).await
     }
 
@@ -130,7 +135,8 @@ impl<'s> Host<'s> {
         self.clunked(fid, sent).await
     }
 
-    /// Waits for an Rclunk. A refused one frees the fid too (clunk(5)); after anything else the number stays out of use.
+    /// Waits for an Rclunk. A refused one frees the fid too (clunk(5)); after anything else the number stays
+    /// out of use.
     async fn clunked(&self, fid: u32, sent: Pending<'_>) -> Outcome<()> {
         let clunked = sent.reply(|reply| is(matches!(reply, Reply::Clunk {}))).await;
         if let Ok(()) | Err(Failure::Host(_)) = clunked {
@@ -188,7 +194,11 @@ impl<'s> Host<'s> {
         let reply = slot.reply_segment(SHORT_REPLY);
         let flight = self.submit(slot, &[out, src], &[reply]).await?;
         let pending = Pending { host: *self, flight, tag, room: SHORT_REPLY };
-        pending.reply(|reply| if let Reply::Write { count: took } = reply { (*took <= count).then_some(*took) } else { None }).await
+        pending
+            .reply(
+                |reply| if let Reply::Write { count: took } = reply { (*took <= count).then_some(*took) } else { None },
+            )
+            .await
     }
 
     /// A length as one message may carry it.
@@ -228,7 +238,10 @@ impl<'s> Host<'s> {
     /// Records that the host sent nonsense; the call becomes `Io`. The first one is logged, all are traced.
     pub(crate) fn bad(&self, what: fmt::Arguments<'_>) -> Failure {
         if !self.session.complained.replace(true) {
-            self.session.runtime.machine().log(format_args!("9p: bad reply from the host: {what} (further ones only in the trace)"));
+            self.session
+                .runtime
+                .machine()
+                .log(format_args!("9p: bad reply from the host: {what} (further ones only in the trace)"));
         }
         self.note(format_args!("bad reply: {what}"));
         Failure::Here(Error::Io)

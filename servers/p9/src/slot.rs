@@ -1,7 +1,7 @@
 //! Message buffers: pages of the core that the device reads requests from and writes replies to.
 //!
-//! Each buffer has a 9P tag for its lifetime, so that no two messages under way share one. The pool grows when all are in
-//! use; how far is bounded by the calls in hand, which the port bounds.
+//! Each buffer has a 9P tag for its lifetime, so that no two messages under way share one. The pool grows when
+//! all are in use; how far is bounded by the calls in hand, which the port bounds.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;

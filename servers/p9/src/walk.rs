@@ -1,10 +1,11 @@
 //! Finding files: walk, open and getattr as one batch.
 //!
-//! The batch goes out in one notification, its later requests naming the fid that the first one makes. A host that
-//! carries requests out in order answers all of them: one round trip. QEMU does not: it starts the later ones while
-//! the walk is still with its worker thread, and refuses them because the fid is unknown. That is harmless, and seen: the
-//! refused ones are sent again behind the walk, and from then on the session sends the walk alone and the rest as a second
-//! batch, so that an open costs two round trips.
+//! The batch goes out in one notification, its later requests naming the fid that the first one makes. A host
+//! that carries requests out in order answers all of them: one round trip. QEMU does not: it starts the later
+//! ones while the walk is still with its worker thread, and refuses them because the fid is unknown. That is
+//! harmless, and seen: the refused ones are sent again behind the walk, and from then on the session sends the
+//! walk alone and the rest as a second batch, so that an open costs two round trips; [`spare`](crate::spare)
+//! makes it one again for files that are opened often.
 
 use crate::convert::{Failure, Outcome, errno};
 use crate::fid::Fid;
@@ -108,12 +109,12 @@ pub(crate) struct Looking<'s> {
 
 /// What they gave.
 pub(crate) struct Looked {
-    open: Option<Outcome<Qid>>,
-    attr: Outcome<Attr>,
+    pub(crate) open: Option<Outcome<Qid>>,
+    pub(crate) attr: Outcome<Attr>,
 }
 
 /// Queues an open, if asked for, and a getattr.
-async fn look<'s>(host: Host<'s>, fid: &Fid, open: Option<u32>) -> Looking<'s> {
+pub(crate) async fn look<'s>(host: Host<'s>, fid: &Fid, open: Option<u32>) -> Looking<'s> {
     let open = match open {
         Some(flags) => Some(host.send(&Request::Lopen { fid: fid.number(), flags }).await),
         None => None,
@@ -122,7 +123,7 @@ async fn look<'s>(host: Host<'s>, fid: &Fid, open: Option<u32>) -> Looking<'s> {
 }
 
 impl Looking<'_> {
-    async fn finish(self) -> Looked {
+    pub(crate) async fn finish(self) -> Looked {
         let open = match self.open {
             Some(Ok(pending)) => Some(await_open(pending).await),
             Some(Err(failure)) => Some(Err(failure)),
@@ -155,7 +156,8 @@ async fn settle(host: Host<'_>, fid: Fid, open: Option<u32>, early: Option<Looke
     }
 }
 
-/// Opens and asks, `fid` being known to the host. An open that cuts the file goes first, for the attributes to be those after it.
+/// Opens and asks, `fid` being known to the host. An open that cuts the file goes first, for the attributes to
+/// be those after it.
 async fn look_now(host: Host<'_>, fid: &Fid, open: Option<u32>) -> Outcome<Looked> {
     match open {
         Some(flags) if flags & flags::open::TRUNC != 0 => {

@@ -3,8 +3,11 @@
 use super::{Op, attr};
 use crate::convert::open_flags;
 use crate::node::Node;
+use crate::spare;
 use crate::walk::{self, Found, Trail};
 use alloc::rc::Rc;
+use p9_wire::flags::open::TRUNC;
+use protocol::Path;
 use protocol::fs::{self, Access, Attached, Coherence, Error, Kind, Result, Walked};
 
 /// The root directory.
@@ -31,7 +34,7 @@ pub(super) async fn walk(op: Op<'_>, call: fs::Walk<'_>) -> Result<Walked> {
     }
     let refusal = call.open.and_then(|access| refusal(op, access, None));
     let flags = call.open.filter(|_| refusal.is_none()).map(open_flags);
-    let Trail { count, found, stop } = walk::follow(op.host, &from.fid, &names, flags).await?;
+    let Trail { count, found, stop } = follow(op, &from, call.path, flags).await?;
     let count = u16::try_from(count).map_err(|_| Error::Io)?;
     let Some(found) = found else {
         return Ok(Walked { count, stop, ..duplicate(op, from).await? });
@@ -40,6 +43,24 @@ pub(super) async fn walk(op: Op<'_>, call: fs::Walk<'_>) -> Result<Walked> {
         return Err(Error::Stale);
     }
     finish(op, found, Ending { count, stop, refusal, asked: call.open })
+}
+
+/// Follows a path, through its spare fid if there is one.
+async fn follow(op: Op<'_>, from: &Rc<Node>, path: Path<'_>, flags: Option<u32>) -> Result<Trail> {
+    // An open that cuts the file must not be tried on a file that may be another by now.
+    let again = flags.filter(|flags| flags & TRUNC == 0);
+    if let Some(flags) = again
+        && let Some(found) = spare::open(op.host, from, path, flags).await?
+    {
+        return Ok(Trail { count: path.components().count(), found: Some(found), stop: None });
+    }
+    let trail = walk::follow(op.host, &from.fid, &walk::components(path), flags).await?;
+    if let Trail { found: Some(found), stop: None, .. } = &trail
+        && again.is_some()
+    {
+        spare::note(&op.mount.session, from, path, found);
+    }
+    Ok(trail)
 }
 
 /// How a walk ended, beside what it found.

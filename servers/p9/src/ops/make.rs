@@ -19,19 +19,15 @@ pub(super) async fn create(op: Op<'_>, call: fs::Create<'_>) -> Result<fs::Node>
     let dir = op.dir(call.dir)?;
     let fid = op.host.reserve()?;
     let flags = open_flags(call.access) & !flags::open::TRUNC | flags::open::CREATE | flags::open::EXCL;
-    let request = Request::Lcreate {
-        fid: fid.number(),
-        name: call.name.get(),
-        flags,
-        mode: u32::from(call.mode),
-        gid: GID,
-    };
+    let request =
+        Request::Lcreate { fid: fid.number(), name: call.name.get(), flags, mode: u32::from(call.mode), gid: GID };
     clone_and_create(op.host, &dir.fid, &fid, &request).await?;
     let attr = op.host.getattr(fid.number()).await?.attr().await?;
     op.give(Node::new(Found { fid, attr, opened: None }, Some(call.access)))
 }
 
-/// Clones the directory's fid and has `request` turn the clone into the new file: one batch where the host keeps the order.
+/// Clones the directory's fid and has `request` turn the clone into the new file: one batch where the host
+/// keeps the order.
 async fn clone_and_create(host: Host<'_>, dir: &Fid, fid: &Fid, request: &Request<'_>) -> Outcome<()> {
     if !host.session.ordered.get() {
         walk::clone_fid(host, dir, fid).await?;
@@ -98,7 +94,8 @@ async fn make<'r>(
     op.host.call(&request(dir.fid.number()), made).await?;
     let found = walk::reach_one(op.host, &dir.fid, Some(name), None).await;
     // The name was made; if somebody on the host took it away at once, there is nothing to hand out.
-    let found = found.map_err(|failure| if walk::too_early(failure) { Failure::Here(Error::Stale) } else { failure })?;
+    let found =
+        found.map_err(|failure| if walk::too_early(failure) { Failure::Here(Error::Stale) } else { failure })?;
     op.give(Node::new(found, None))
 }
 

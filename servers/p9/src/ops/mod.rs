@@ -1,6 +1,7 @@
-//! One function per call of the `fs` protocol, by subject: [`find`] hands out handles of what is there, [`make`] of what
-//! is new, [`names`] moves and removes names, [`data`] reads and writes, [`list`] reads directories and links, [`attr`] and [`xattr`] hold
-//! attributes. Here: the server's state, and the handler that ties calls to functions.
+//! One function per call of the `fs` protocol, by subject: [`find`] hands out handles of what is there,
+//! [`make`] of what is new, [`names`] moves and removes names, [`data`] reads and writes, [`list`] reads
+//! directories and links, [`attr`] and [`xattr`] hold attributes. Here: the server's state, and the handler
+//! that ties calls to functions.
 //!
 //! Any call may find the host's tree changed across each of its awaits; the server's own state changes only by
 //! handles being given out and closed, which the `Rc` of a node in hand outlives.

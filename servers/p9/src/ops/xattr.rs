@@ -109,12 +109,8 @@ struct Value<'v> {
 async fn store(op: Op<'_>, node: &Node, value: Value<'_>) -> Outcome<()> {
     let fid = op.host.reserve()?;
     walk::clone_fid(op.host, &node.fid, &fid).await?;
-    let request = Request::Xattrcreate {
-        fid: fid.number(),
-        name: value.name,
-        size: u64::from(value.len),
-        flags: value.flags,
-    };
+    let request =
+        Request::Xattrcreate { fid: fid.number(), name: value.name, size: u64::from(value.len), flags: value.flags };
     op.host.call(&request, |reply| is(matches!(reply, Reply::Xattrcreate {}))).await?;
     if let Some(lease) = value.lease {
         write(op.host, &fid, value.len, lease).await?;

@@ -5,11 +5,11 @@ use super::host::{Host, Style};
 use crate::{ConnectError, Options, Server};
 use protocol::fs::{self, Access, FileHandle, Result};
 use protocol::{LeaseId, Name, Path};
+use rt::Runtime;
 use rt::fake::{FakeMachine, HeapMemory, block_on};
 use rt::service::Context;
 use rt::service::fs::Handler;
 use rt::sys::Attachment;
-use rt::Runtime;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::string::String;
@@ -39,7 +39,11 @@ pub fn context(attachments: &[Attachment]) -> Context {
 }
 
 /// Connects to a host of this style; also gives what is needed to look behind.
-pub fn connect(style: Style, options: Options, prepare: impl FnOnce(&FakeDevice)) -> core::result::Result<Bench, ConnectError> {
+pub fn connect(
+    style: Style,
+    options: Options,
+    prepare: impl FnOnce(&FakeDevice),
+) -> core::result::Result<Bench, ConnectError> {
     let dir = tempfile::tempdir().unwrap();
     let machine = FakeMachine::new(0);
     let runtime = Runtime::new(machine.clone());
@@ -54,9 +58,8 @@ pub fn connect(style: Style, options: Options, prepare: impl FnOnce(&FakeDevice)
 
 /// Both kinds of host: one that keeps the order of requests, one that does not.
 pub fn both() -> [Bench; 2] {
-    [Order::Sent, Order::Reversed].map(|order| {
-        connect(Style::default(), Options::default(), |device| device.order.set(order)).ok().unwrap()
-    })
+    [Order::Sent, Order::Reversed]
+        .map(|order| connect(Style::default(), Options::default(), |device| device.order.set(order)).ok().unwrap())
 }
 
 macro_rules! calls {
@@ -140,7 +143,8 @@ impl Bench {
     /// Reads `len` bytes; what came.
     pub fn bytes(&self, file: FileHandle, offset: u64, len: u32) -> Result<Vec<u8>> {
         let memory = HeapMemory::zeroed(len as usize);
-        let count = self.read(fs::Read { file, offset, len, dest: LeaseId(0) }, &[Attachment::Write(memory.clone())])?;
+        let count =
+            self.read(fs::Read { file, offset, len, dest: LeaseId(0) }, &[Attachment::Write(memory.clone())])?;
         Ok(memory.to_vec()[..count as usize].to_vec())
     }
     pub fn put(&self, file: FileHandle, offset: u64, bytes: &[u8]) -> Result<u32> {
@@ -171,10 +175,14 @@ impl Bench {
     pub fn put_file(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.at(name), bytes).unwrap();
     }
-    /// Fids that the host knows, after dropped ones were clunked.
-    pub fn host_fids(&self) -> usize {
+    /// Lets background work end.
+    pub fn settle(&self) {
         let runtime = self.runtime.clone();
         block_on(&self.runtime, async move { runtime.sleep(1).await });
+    }
+    /// Fids that the host knows, after dropped ones were clunked.
+    pub fn host_fids(&self) -> usize {
+        self.settle();
         self.device.host.borrow().fids()
     }
 }

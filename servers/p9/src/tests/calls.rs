@@ -377,7 +377,8 @@ fn closed_handles_give_their_fids_back() {
             assert_eq!((bench.close(file), bench.close(made)), (Ok(()), Ok(())));
             assert_eq!(bench.close(file), Err(Error::BadHandle));
         }
-        assert_eq!(bench.host_fids(), 2);
+        let spare = usize::from(bench.device.order.get() == Order::Reversed);
+        assert_eq!(bench.host_fids(), 2 + spare);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The host's user edits the tree while the program runs.
 
-use super::bench::both;
+use super::bench::{Bench, both, name};
 use protocol::fs::{self, Access, Error};
 use std::fs as host_fs;
 use std::os::unix::fs::MetadataExt;
@@ -60,6 +60,65 @@ fn a_directory_replaced_by_a_file_is_no_directory_any_more() {
         assert_eq!(bench.find(dir, b"x", None).err(), Some(Error::NotDirectory));
         assert_eq!(bench.get_attr(dir), Err(Error::Stale));
     }
+}
+
+/// A host out of order, with a spare fid for `page`.
+fn with_spare() -> Bench {
+    let [_, bench] = both();
+    bench.put_file("page", b"old");
+    for _ in 0..3 {
+        let file = bench.opened(b"page", Access::READ);
+        assert_eq!(bench.close(file), Ok(()));
+    }
+    bench.host_fids();
+    bench
+}
+
+#[test]
+fn a_file_opened_again_and_again_costs_one_kick_each() {
+    let bench = with_spare();
+    for _ in 0..10 {
+        let before = bench.device.kicks.get();
+        let file = bench.opened(b"page", Access::READ);
+        assert_eq!(bench.device.kicks.get() - before, 1);
+        assert_eq!(bench.bytes(file, 0, 9).unwrap(), b"old");
+        assert_eq!(bench.close(file), Ok(()));
+        assert_eq!(bench.host_fids(), 3);
+    }
+}
+
+#[test]
+fn a_file_opened_again_and_again_is_seen_to_change_move_and_vanish() {
+    let bench = with_spare();
+    bench.put_file("page", b"edited");
+    let edited = bench.find(bench.root, b"page", Some(Access::READ)).unwrap().node;
+    assert_eq!(edited.attr.size, 6);
+    bench.put_file("page~", b"another");
+    host_fs::rename(bench.at("page~"), bench.at("page")).unwrap();
+    let another = bench.opened(b"page", Access::READ);
+    assert_eq!(bench.bytes(another, 0, 9).unwrap(), b"another");
+    let flags = fs::RenameFlags::empty();
+    let (from_name, to_name) = (name(b"page"), name(b"moved"));
+    let rename = fs::Rename { from_dir: bench.root, from_name, to_dir: bench.root, to_name, flags };
+    assert_eq!(bench.rename(rename, &[]), Ok(()));
+    let gone = bench.find(bench.root, b"page", Some(Access::READ)).unwrap();
+    assert_eq!((gone.count, gone.stop), (0, Some(Error::NotFound)));
+}
+
+#[test]
+fn opening_many_files_holds_a_bounded_number_of_spares() {
+    let [_, bench] = both();
+    for round in 0..3 {
+        for n in 0..100 {
+            let path = std::format!("file-{n}");
+            if round == 0 {
+                bench.put_file(&path, b"");
+            }
+            let file = bench.opened(path.into_bytes().leak(), Access::READ);
+            assert_eq!(bench.close(file), Ok(()));
+        }
+    }
+    assert!(bench.host_fids() <= 2 + 32);
 }
 
 #[test]

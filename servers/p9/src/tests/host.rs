@@ -1,4 +1,5 @@
-//! A 9P2000.L host over `std::fs`. Like QEMU it keeps a path per fid, looks attributes up by path, and keeps open files open.
+//! A 9P2000.L host over `std::fs`. Like QEMU it keeps a path per fid, looks attributes up by path, and keeps
+//! open files open.
 
 use p9_wire::{Attr, Data, DirEntry, DirWriter, Qid, Qids, Reply, Request, SetAttr, StatFs, Time, VERSION, flags};
 use std::collections::{BTreeMap, HashMap};

@@ -110,7 +110,9 @@ fn a_walk_with_more_qids_than_names_or_none_is_refused() {
 #[test]
 fn an_error_number_zero_or_unknown_is_an_io_error() {
     let (bench, file) = with_file();
-    for (ecode, error) in [(0, Error::Io), (9999, Error::Io), (u32::MAX, Error::Io), (13, Error::Access), (28, Error::NoSpace)] {
+    for (ecode, error) in
+        [(0, Error::Io), (9999, Error::Io), (u32::MAX, Error::Io), (13, Error::Access), (28, Error::NoSpace)]
+    {
         instead(&bench.device, Reply::Lerror { ecode });
         assert_eq!(bench.get_attr(file), Err(error));
     }
@@ -142,17 +144,19 @@ fn an_attribute_that_claims_too_much_is_refused() {
 
 #[test]
 fn a_host_of_another_dialect_or_a_larger_limit_is_refused() {
-    let refuse = |reply| connect(Style::default(), Options::default(), move |device| {
-        bend(device, move |request, honest| {
-            let (tag, request) = Request::parse(request).unwrap();
-            if !matches!(request, Request::Version { .. }) {
-                return honest;
-            }
-            let mut bytes = vec![0; 100];
-            let len = Reply::emit(&reply, tag, &mut bytes).unwrap();
-            bytes[..len].to_vec()
-        });
-    });
+    let refuse = |reply| {
+        connect(Style::default(), Options::default(), move |device| {
+            bend(device, move |request, honest| {
+                let (tag, request) = Request::parse(request).unwrap();
+                if !matches!(request, Request::Version { .. }) {
+                    return honest;
+                }
+                let mut bytes = vec![0; 100];
+                let len = Reply::emit(&reply, tag, &mut bytes).unwrap();
+                bytes[..len].to_vec()
+            });
+        })
+    };
     let unknown = refuse(Reply::Version { msize: 65536, version: b"unknown" });
     assert_eq!(unknown.err(), Some(ConnectError::Version));
     let huge = refuse(Reply::Version { msize: u32::MAX, version: p9_wire::VERSION });
@@ -188,7 +192,7 @@ fn garble(random: &mut Random, mut reply: Vec<u8>) -> Vec<u8> {
         3 => reply.iter_mut().for_each(|byte| *byte = random.next() as u8),
         4 => {
             // Whole in size and tag, random in type and body.
-            reply[4] = random.next() as u8 % 128 | 1;
+            reply[4] = (random.next() as u8 % 128) | 1;
             reply.iter_mut().skip(7).for_each(|byte| *byte = random.next() as u8 % 3);
         }
         _ => {}
@@ -198,7 +202,8 @@ fn garble(random: &mut Random, mut reply: Vec<u8>) -> Vec<u8> {
 
 /// A round of everything; results do not matter, only that each call ends.
 fn everything(bench: &Bench) {
-    let file = bench.find(bench.root, b"f", Some(Access::READ | Access::WRITE)).map_or(bench.root, |walked| walked.node.file);
+    let file =
+        bench.find(bench.root, b"f", Some(Access::READ | Access::WRITE)).map_or(bench.root, |walked| walked.node.file);
     let _ = bench.bytes(file, 0, 5000);
     let _ = bench.put(file, 3, b"text");
     let _ = bench.get_attr(file);

@@ -120,8 +120,22 @@ macro_rules! struct_field {
 struct_field!(Qid { kind, version, path });
 struct_field!(Time { seconds, nanoseconds });
 struct_field!(Attr {
-    valid, qid, mode, uid, gid, nlink, rdev, size, blksize, blocks,
-    atime, mtime, ctime, btime, generation, data_version,
+    valid,
+    qid,
+    mode,
+    uid,
+    gid,
+    nlink,
+    rdev,
+    size,
+    blksize,
+    blocks,
+    atime,
+    mtime,
+    ctime,
+    btime,
+    generation,
+    data_version,
 });
 struct_field!(SetAttr { valid, mode, uid, gid, size, atime, mtime });
 struct_field!(StatFs { kind, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen });

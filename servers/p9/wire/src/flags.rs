@@ -1,4 +1,5 @@
-//! Flag values of the protocol. Open flags are the protocol's own (equal to Linux x86_64 except where noted), mode bits are Linux'.
+//! Flag values of the protocol. Open flags are the protocol's own (equal to Linux x86_64 except where noted),
+//! mode bits are Linux'.
 
 /// Bits of [`crate::Qid::kind`].
 pub mod qid {

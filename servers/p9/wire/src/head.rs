@@ -35,7 +35,8 @@ pub enum ReadHead {
 }
 
 impl ReadHead {
-    /// Checks the head of a reply of type `kind` ([`READ_REPLY`] or [`READDIR_REPLY`]) to a request for `asked` bytes.
+    /// Checks the head of a reply of type `kind` ([`READ_REPLY`] or [`READDIR_REPLY`]) to a request for `asked`
+    /// bytes.
     ///
     /// Gives the tag too. Errors: `Truncated`, `UnknownType`, `BadSize` if size and count disagree, `BadValue` if
     /// more came than was asked for.

@@ -31,7 +31,7 @@ mod tests;
 pub use attr::{Attr, Qid, SetAttr, StatFs, Time};
 pub use dirent::{DirEntries, DirEntry, DirWriter};
 pub use field::Data;
-pub use head::{IO_REPLY_HEAD, READDIR_REPLY, READ_REPLY, ReadHead, WRITE_REQUEST_HEAD, WriteHead};
+pub use head::{IO_REPLY_HEAD, READ_REPLY, READDIR_REPLY, ReadHead, WRITE_REQUEST_HEAD, WriteHead};
 pub use header::{HEADER_LEN, Packet};
 pub use list::{MAX_WALK, Names, Qids};
 pub use reply::Reply;

@@ -7,7 +7,16 @@ use crate::*;
 const QID: Qid = Qid { kind: flags::qid::DIR, version: 7, path: 0x0102_0304_0506_0708 };
 
 fn attr() -> Attr {
-    Attr { valid: flags::getattr::BASIC, qid: QID, mode: 0o100_644, uid: 1, gid: 2, nlink: 3, size: 5, ..Attr::default() }
+    Attr {
+        valid: flags::getattr::BASIC,
+        qid: QID,
+        mode: 0o100_644,
+        uid: 1,
+        gid: 2,
+        nlink: 3,
+        size: 5,
+        ..Attr::default()
+    }
 }
 
 /// One of each request.
@@ -111,7 +120,10 @@ impl Random {
 #[test]
 fn a_version_request_has_the_bytes_of_the_protocol_text() {
     let bytes = request_bytes(&Request::Version { msize: 0x2000, version: VERSION }, NO_TAG);
-    assert_eq!(bytes, [21, 0, 0, 0, 100, 0xff, 0xff, 0, 0x20, 0, 0, 8, 0, b'9', b'P', b'2', b'0', b'0', b'0', b'.', b'L']);
+    assert_eq!(
+        bytes,
+        [21, 0, 0, 0, 100, 0xff, 0xff, 0, 0x20, 0, 0, 8, 0, b'9', b'P', b'2', b'0', b'0', b'0', b'.', b'L']
+    );
 }
 
 #[test]
@@ -158,7 +170,8 @@ fn requests_have_even_types_and_replies_the_next_odd_one() {
 
 #[test]
 fn every_truncation_is_refused() {
-    let all = requests().into_iter().map(|m| request_bytes(&m, 1)).chain(replies().into_iter().map(|m| reply_bytes(&m, 1)));
+    let all =
+        requests().into_iter().map(|m| request_bytes(&m, 1)).chain(replies().into_iter().map(|m| reply_bytes(&m, 1)));
     for bytes in all.collect::<Vec<_>>() {
         for len in 0..bytes.len() {
             assert!(Request::parse(&bytes[..len]).is_err());
@@ -226,7 +239,10 @@ fn a_name_longer_than_its_length_field_is_refused() {
 fn a_walk_of_more_than_sixteen_names_is_refused_both_ways() {
     let names = [b"a".as_slice(); 17];
     let mut bytes = [0; 512];
-    assert_eq!(Request::Walk { fid: 1, newfid: 2, names: Names::new(&names) }.emit(1, &mut bytes), Err(Error::BadValue));
+    assert_eq!(
+        Request::Walk { fid: 1, newfid: 2, names: Names::new(&names) }.emit(1, &mut bytes),
+        Err(Error::BadValue)
+    );
     let mut raw = request_bytes(&Request::Walk { fid: 1, newfid: 2, names: Names::new(&names[..16]) }, 1);
     raw[15] = 17;
     assert_eq!(Request::parse(&raw), Err(Error::BadValue));
