@@ -55,7 +55,6 @@ pub struct Disk(Rc<Inner>);
 impl Disk {
     /// Takes the device over: resets it, collects its completions, and watches over its deadlines.
     pub fn new(runtime: &Runtime, device: Rc<dyn BlockDevice>) -> Self {
-        device.reset();
         let geometry = device.geometry();
         // Memory that does not start at a page boundary touches one page more than it has.
         let pages = geometry.max_pieces.saturating_sub(1).max(1);
@@ -76,7 +75,14 @@ impl Disk {
     }
 
     /// Moves `count` sectors between the disk and `memory`, from byte `at` on.
-    async fn transfer(&self, operation: Operation, sector: u64, count: u32, memory: Rc<dyn Memory>, at: u32) -> Result<()> {
+    async fn transfer(
+        &self,
+        operation: Operation,
+        sector: u64,
+        count: u32,
+        memory: Rc<dyn Memory>,
+        at: u32,
+    ) -> Result<()> {
         let mut parts = Vec::new();
         let mut done = 0;
         while done < count {
@@ -145,7 +151,9 @@ impl Inner {
         self.device.acknowledge();
         while let Some((tag, result)) = self.device.completed() {
             if !self.pending.finish(tag, result) {
-                self.runtime.machine().log(format_args!("block: the device completed transfer {tag}, which nobody began"));
+                self.runtime
+                    .machine()
+                    .log(format_args!("block: the device completed transfer {tag}, which nobody began"));
             }
         }
         self.room.notify();

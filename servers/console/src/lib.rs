@@ -301,7 +301,10 @@ impl Handler for Console {
         let len = call.len as usize;
         let dest = cx.writable(call.dest, len).map_err(|_| Error::BadLease)?;
         let channel = self.channel(call.stream);
-        while len > 0 {
+        if len == 0 {
+            return Ok(0);
+        }
+        loop {
             let changed = channel.changed.wait();
             let taken = channel.input.borrow_mut().take(&*dest, len);
             match taken {
@@ -319,13 +322,14 @@ impl Handler for Console {
                 HostEnd::Unknown => self.0.discovered.get(),
             };
             match call.stream {
-                Stream::Control if channel.port.get().is_none() && self.0.discovered.get() => return Err(Error::NoStream),
+                Stream::Control if channel.port.get().is_none() && self.0.discovered.get() => {
+                    return Err(Error::NoStream);
+                }
                 Stream::Control => changed.await,
                 _ if ended => return Ok(0),
                 _ => changed.await,
             }
         }
-        Ok(0)
     }
 
     async fn drain(&self, _: &Context, call: Drain) -> Result<()> {

@@ -5,7 +5,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use protocol::console::{self, Drain, Put, Read, Stream, Write};
-use protocol::control::{Await, Command, Control as Protocol, Error, Exit, Frame, FromHost, ToHost, emit_frame, parse_frame};
+use protocol::control::{
+    Await, Command, Control as Protocol, Error, Exit, Frame, FromHost, ToHost, emit_frame, parse_frame,
+};
 use rt::executor::Event;
 use rt::fake::{FakeMachine, block_on, loopback};
 use rt::service::{console as service, control};

@@ -290,7 +290,9 @@ impl Conn {
 
     /// The keep-alive times, where they apply.
     fn keep_alive(&self) -> Option<KeepAlive> {
-        self.settings.keep_alive.filter(|_| matches!(self.state(), State::Established | State::CloseWait | State::FinWait2))
+        self.settings
+            .keep_alive
+            .filter(|_| matches!(self.state(), State::Established | State::CloseWait | State::FinWait2))
     }
 
     /// When the peer counts as dead.

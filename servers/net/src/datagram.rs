@@ -278,8 +278,7 @@ impl Stack {
         datagram.dirty = false;
         let tx = datagram.rings.tx.clone();
         let mut freed = 0;
-        loop {
-            let Some((head, len)) = front(&*tx) else { break };
+        while let Some((head, len)) = front(&*tx) {
             match self.send_one(id, head, len) {
                 Step::Done(count) => freed += count,
                 Step::Wait => break,
@@ -309,7 +308,9 @@ impl Stack {
             Some((None, port)) if port != 0 => Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
             _ => datagram.peer,
         };
-        let Some(target) = target.filter(|target| flavour == Flavour::Echo || target.port() != 0) else { return lost(self) };
+        let Some(target) = target.filter(|target| flavour == Flavour::Echo || target.port() != 0) else {
+            return lost(self);
+        };
         if self.is_broadcast(*target.ip()) && !broadcast {
             return lost(self);
         }
@@ -381,7 +382,8 @@ impl Stack {
         }
         let source = SocketAddrV4::new(packet.source, 0);
         for binding in self.echo_ports.at(message.echo_ident()) {
-            if let Some(crate::socket::Kind::Datagram(datagram)) = self.sockets.get(binding.owner).map(|socket| &socket.kind)
+            if let Some(crate::socket::Kind::Datagram(datagram)) =
+                self.sockets.get(binding.owner).map(|socket| &socket.kind)
                 && datagram.peer.is_none_or(|peer| *peer.ip() == packet.source)
             {
                 datagram.receive(source, packet.payload);

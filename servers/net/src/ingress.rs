@@ -30,12 +30,9 @@ impl Stack {
                 lan.link.stray(bytes, now_ns);
                 self.mark_all_on_lan();
             }
-            Some(Layer::Ipv4(packet)) => {
-                // Loopback addresses do not travel (RFC 1122 section 3.2.1.3).
-                if !packet.source.is_loopback() && !packet.target.is_loopback() {
-                    self.ingress_packet(Via::Lan, bytes, &packet, now_ns);
-                }
-            }
+            // Loopback addresses do not travel (RFC 1122 section 3.2.1.3).
+            Some(Layer::Ipv4(packet)) if packet.source.is_loopback() || packet.target.is_loopback() => {}
+            Some(Layer::Ipv4(packet)) => self.ingress_packet(Via::Lan, bytes, &packet, now_ns),
             None => {}
         }
     }

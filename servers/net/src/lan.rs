@@ -132,7 +132,8 @@ impl Lan {
         let before = self.lease;
         let Some(dhcp) = &mut self.dhcp else { return false };
         let mut wire = Wire { frame: None, outlet: &mut self.link.outlet };
-        while self.link.iface.poll_egress(instant(now_ns), &mut wire, &mut dhcp.set) == PollResult::SocketStateChanged {}
+        while self.link.iface.poll_egress(instant(now_ns), &mut wire, &mut dhcp.set) == PollResult::SocketStateChanged {
+        }
         let fallback = dhcp.fallback.map(|(_, lease)| lease);
         let new = match dhcp.set.get_mut::<dhcpv4::Socket<'_>>(dhcp.handle).poll() {
             Some(Event::Configured(config)) => Some(Some(lease_of(&config))),

@@ -11,8 +11,8 @@ use alloc::rc::Rc;
 use core::cell::{RefCell, RefMut};
 use core::net::{Ipv4Addr, SocketAddrV4};
 use protocol::net::{
-    Accept, Accepted, Address, Bind, Close, Connect, Endpoint, Error, Family, GetStatus, Interface, InterfaceInfo, Kind,
-    Listen, Open, Result, Rings as RingIds, Set, Setting, Shutdown, Socket, Status, WaitConfigured,
+    Accept, Accepted, Address, Bind, Close, Connect, Endpoint, Error, Family, GetStatus, Interface, InterfaceInfo,
+    Kind, Listen, Open, Result, Rings as RingIds, Set, Setting, Shutdown, Socket, Status, WaitConfigured,
 };
 use rt::executor::Event;
 use rt::service::net::Handler;

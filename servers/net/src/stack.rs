@@ -117,7 +117,9 @@ impl Stack {
     pub fn mark(&mut self, key: Key) {
         let flag = match key {
             Key::Conn(id) => self.conns.get_mut(id).map(|conn| &mut conn.dirty),
-            Key::Datagram(id) => self.sockets.get_mut(id).and_then(Socket::datagram_mut).map(|socket| &mut socket.dirty),
+            Key::Datagram(id) => {
+                self.sockets.get_mut(id).and_then(Socket::datagram_mut).map(|socket| &mut socket.dirty)
+            }
             Key::Dhcp => Some(&mut self.dhcp_dirty),
         };
         if let Some(flag) = flag
@@ -186,7 +188,9 @@ impl Stack {
     fn clear_armed(&mut self, key: Key) {
         let armed = match key {
             Key::Conn(id) => self.conns.get_mut(id).map(|conn| &mut conn.armed),
-            Key::Datagram(id) => self.sockets.get_mut(id).and_then(Socket::datagram_mut).map(|socket| &mut socket.armed),
+            Key::Datagram(id) => {
+                self.sockets.get_mut(id).and_then(Socket::datagram_mut).map(|socket| &mut socket.armed)
+            }
             Key::Dhcp => self.lan.as_mut().map(|lan| &mut lan.armed),
         };
         if let Some(armed) = armed {
@@ -250,7 +254,9 @@ impl Stack {
         match conn.owner {
             Owner::Socket(socket) => self.connect_ended(socket, Ok(())),
             Owner::Listener(socket) => {
-                if let Some(listener) = self.sockets.get_mut(socket).and_then(Socket::stream_mut).and_then(|s| s.listener_mut()) {
+                if let Some(listener) =
+                    self.sockets.get_mut(socket).and_then(Socket::stream_mut).and_then(|s| s.listener_mut())
+                {
                     listener.half_open -= 1;
                     listener.ready.push_back(id);
                     listener.changed.notify();
@@ -309,7 +315,8 @@ impl Stack {
     }
 
     fn forget_pending(&mut self, listener: u32, id: u32, stage: Stage) {
-        let listener = self.sockets.get_mut(listener).and_then(Socket::stream_mut).and_then(|stream| stream.listener_mut());
+        let listener =
+            self.sockets.get_mut(listener).and_then(Socket::stream_mut).and_then(|stream| stream.listener_mut());
         let Some(listener) = listener else { return };
         match stage {
             Stage::Opening => listener.half_open -= 1,

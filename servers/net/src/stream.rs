@@ -114,7 +114,14 @@ impl Stack {
     /// Begins to connect; returns our end.
     ///
     /// Errors: `BadSocket`, `Connected`, `Invalid`, `NetUnreachable`, `AddressNotAvailable`, `AddressInUse`, `NoBuffers`.
-    pub fn connect(&mut self, id: u32, target: SocketAddrV4, rings: Rings, random: u64, now_ns: u64) -> Result<SocketAddrV4> {
+    pub fn connect(
+        &mut self,
+        id: u32,
+        target: SocketAddrV4,
+        rings: Rings,
+        random: u64,
+        now_ns: u64,
+    ) -> Result<SocketAddrV4> {
         let stream = self.stream_mut(id)?;
         let (bound, settings) = (stream.bound, stream.settings);
         match &stream.role {

@@ -44,7 +44,6 @@ pub struct Interface(Rc<Inner>);
 impl Interface {
     /// Takes the device over: resets it and collects its completions.
     pub fn new(runtime: &Runtime, device: Rc<dyn NetDevice>) -> Self {
-        device.reset();
         let facts = device.facts();
         let interface = Self(Rc::new(Inner {
             runtime: runtime.clone(),

@@ -1,5 +1,4 @@
 use super::*;
-use alloc::string::ToString;
 use protocol::net::{Error, Fault};
 
 const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -29,7 +28,7 @@ fn every_address_of_this_machine_answers() {
     bench.clone().run(async move {
         let listener = bench.listen(80, 8).await;
         for address in [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 255, 1, 9), OURS, Ipv4Addr::UNSPECIFIED] {
-            let client = bench.connect(v4(address, 80)).await.expect(&address.to_string());
+            let client = bench.connect(v4(address, 80)).await.expect("connected");
             let (server, accepted) = bench.accept(listener).await.expect("accepted");
             client.write(b"x").await;
             assert_eq!(server.read().await, Ok(b"x".to_vec()));
@@ -105,11 +104,11 @@ fn a_full_backlog_answers_no_more_until_somebody_accepts() {
         let listener = bench.listen(80, 1).await;
         let connected = Rc::new(Cell::new(0));
         for _ in 0..4 {
-            let (bench, connected) = (bench.clone(), connected.clone());
-            bench.clone().runtime.spawn(async move {
-                bench.connect(v4(HOME, 80)).await.expect("connected at last");
+            let (client, connected) = (bench.clone(), connected.clone());
+            bench.runtime.spawn(async move {
+                client.connect(v4(HOME, 80)).await.expect("connected at last");
                 connected.set(connected.get() + 1);
-                bench.sleep_us(1_000_000_000).await;
+                client.sleep_us(1_000_000_000).await;
             });
             // One by one: handshakes that are under way may overshoot the backlog.
             bench.sleep_us(10_000).await;

@@ -1,9 +1,9 @@
 //! The bench: one `Net` behind its protocol, a nic that is a pair of queues, and a smoltcp stack of its own at the other end of the wire.
 
 mod addressing;
+mod datagrams;
 mod loopback;
 mod remote;
-mod datagrams;
 
 use crate::{Addressing, Lease, NIC_DEPTH, Net};
 use alloc::boxed::Box;
@@ -15,7 +15,9 @@ use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::net::Ipv4Addr;
 use protocol::LeaseId;
-use protocol::net::{self, Accept, Accepted, Address, Bind, Connect, Endpoint, Family, Kind, Listen, Open, Rings, Socket};
+use protocol::net::{
+    self, Accept, Accepted, Address, Bind, Connect, Endpoint, Family, Kind, Listen, Open, Rings, Socket,
+};
 use protocol::nic::{self, Info, NicInfo, Receive, Transmit};
 use rt::executor::Event;
 use rt::fake::{FakeMachine, block_on, loopback as serve_here, ring_pair};
@@ -48,13 +50,15 @@ enum Wear {
     Delay,
 }
 
+type Wearing = Box<dyn FnMut(&[u8]) -> Wear>;
+
 /// The wire between the net's nic and the peer.
 struct Wire {
     to_net: RefCell<VecDeque<Vec<u8>>>,
     to_peer: RefCell<VecDeque<Vec<u8>>>,
     late: RefCell<[Option<Vec<u8>>; 2]>,
     arrived: Event,
-    wear: RefCell<Box<dyn FnMut(&[u8]) -> Wear>>,
+    wear: RefCell<Wearing>,
     dead: Cell<bool>,
     sent: Cell<usize>,
 }
@@ -209,13 +213,8 @@ fn bench_with(addressing: Addressing) -> Bench {
         dead: Cell::new(false),
         sent: Cell::new(0),
     });
-    let nic = serve_here(
-        &runtime,
-        machine.pending(),
-        2,
-        NIC_DEPTH,
-        Rc::new(nic_service::Server(FakeNic(wire.clone()))),
-    );
+    let nic =
+        serve_here(&runtime, machine.pending(), 2, NIC_DEPTH, Rc::new(nic_service::Server(FakeNic(wire.clone()))));
     let server = Net::new(&runtime, Some(nic), addressing);
     let net = serve_here(&runtime, machine.pending(), 4, 256, Rc::new(Server(server)));
     let mut plug = Plug(wire.clone());
