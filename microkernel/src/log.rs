@@ -57,8 +57,8 @@ pub fn line(words: fmt::Arguments<'_>) {
     }
 }
 
-/// Writes one line straight to the UART; for a kernel that is about to end.
-pub(crate) fn urgent(words: fmt::Arguments<'_>) {
+/// Writes one line straight to the UART: from a kernel that is about to end, or from the log's own carrier.
+pub fn uart_line(words: fmt::Arguments<'_>) {
     let _ = writeln!(Uart, "skiff: {words}");
 }
 
@@ -72,6 +72,11 @@ pub fn attach_reader(bits: u64) {
 /// Sends log lines to the UART again; for a system without a log stream.
 pub fn use_uart() {
     TO_UART.store(true, Ordering::Relaxed);
+}
+
+/// Writes bytes to the UART, as they are: the sink of last resort for streams without a device.
+pub fn uart(bytes: &[u8]) {
+    serial::write(bytes);
 }
 
 /// Takes the oldest bytes that nobody has taken yet.

@@ -1,7 +1,7 @@
 //! When code fails: a server task dies alone, anything else ends the VM with a report.
 
 use crate::arch::{cpu, percpu};
-use crate::log::urgent;
+use crate::log::uart_line as urgent;
 use crate::power;
 use crate::task::{self, thread};
 use crate::trap::UserContext;

@@ -2,11 +2,12 @@
 //!
 //! Names are bytes, not text: Linux allows everything but `/` and NUL.
 
+use core::fmt;
 use postcard::experimental::max_size::MaxSize;
 use serde::{Deserialize, Serialize};
 
 /// At most `N` bytes, borrowed from the message that carries them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "&[u8]")]
 pub struct Bytes<'a, const N: usize>(#[serde(serialize_with = "as_bytes")] &'a [u8]);
 
@@ -26,12 +27,41 @@ impl<'a, const N: usize> Bytes<'a, N> {
     }
 }
 
+/// Longest part of a byte string that a trace shows.
+const SHOWN: usize = 64;
+
+/// Prints bytes as a trace shows them: escaped, in quotes, and cut where they are long.
+fn show(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match bytes.get(..SHOWN) {
+        Some(start) if bytes.len() > SHOWN => write!(f, "\"{}\"...({})", start.escape_ascii(), bytes.len()),
+        _ => write!(f, "\"{}\"", bytes.escape_ascii()),
+    }
+}
+
+impl<const N: usize> fmt::Debug for Bytes<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.0, f)
+    }
+}
+
+impl fmt::Debug for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.0, f)
+    }
+}
+
+impl fmt::Debug for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.0, f)
+    }
+}
+
 /// The bytes exceed the limit of their type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
 
-impl core::fmt::Display for TooLong {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("byte string exceeds its limit")
     }
 }
@@ -54,7 +84,7 @@ pub const NAME_MAX: usize = 255;
 pub const PATH_BYTES: usize = 640;
 
 /// One directory entry name: 1..=255 bytes, no `/`, no NUL, neither `.` nor `..`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "&[u8]")]
 pub struct Name<'a>(#[serde(serialize_with = "as_bytes")] &'a [u8]);
 
@@ -69,8 +99,8 @@ pub enum NameError {
     Illegal,
 }
 
-impl core::fmt::Display for NameError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "empty name",
             Self::TooLong => "name too long",
@@ -109,7 +139,7 @@ impl MaxSize for Name<'_> {
 }
 
 /// Components to walk, joined by single `/`, each a legal [`Name`]; empty means "stay here".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "&[u8]")]
 pub struct Path<'a>(#[serde(serialize_with = "as_bytes")] &'a [u8]);
 

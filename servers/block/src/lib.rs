@@ -53,7 +53,7 @@ struct Inner {
 pub struct Disk(Rc<Inner>);
 
 impl Disk {
-    /// Takes the device over: resets it, collects its completions, and watches over its deadlines.
+    /// Serves a device that was just opened: collects its completions and watches over its deadlines.
     pub fn new(runtime: &Runtime, device: Rc<dyn BlockDevice>) -> Self {
         let geometry = device.geometry();
         // Memory that does not start at a page boundary touches one page more than it has.

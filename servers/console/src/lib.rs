@@ -91,7 +91,6 @@ impl Console {
             serial,
         });
         if let Some(serial) = &inner.serial {
-            serial.reset();
             let (bit, collector) = (serial.bit(), inner.clone());
             runtime.on_bit(bit, move || collector.collect());
             // Ports may have been named before anybody listened to the interrupt.

@@ -42,7 +42,7 @@ struct Inner {
 pub struct Interface(Rc<Inner>);
 
 impl Interface {
-    /// Takes the device over: resets it and collects its completions.
+    /// Serves a device that was just opened: collects its completions.
     pub fn new(runtime: &Runtime, device: Rc<dyn NetDevice>) -> Self {
         let facts = device.facts();
         let interface = Self(Rc::new(Inner {
