@@ -24,6 +24,7 @@ struct FakeDisk {
     pending: Rc<Cell<Bits>>,
     resets: Cell<u32>,
     dead: Cell<bool>,
+    stopped: Cell<bool>,
     submitted: Cell<u32>,
     read_only: bool,
 }
@@ -52,6 +53,9 @@ impl BlockDevice for FakeDisk {
     }
     fn submit(&self, operation: Operation, sector: u64, segments: &[Segment]) -> Result<Tag, DeviceError> {
         assert!(segments.iter().all(|segment| segment.len <= 2 * 4096));
+        if self.stopped.get() {
+            return Err(DeviceError::Failed);
+        }
         let tag = self.free.borrow_mut().pop().ok_or(DeviceError::Full)?;
         self.queue.borrow_mut().push_back((tag, operation, sector, segments.to_vec()));
         self.submitted.set(self.submitted.get() + 1);
@@ -74,9 +78,8 @@ impl BlockDevice for FakeDisk {
     fn acknowledge(&self) {}
     fn reset(&self) {
         self.queue.borrow_mut().clear();
-        *self.free.borrow_mut() = (0..DEPTH as Tag).collect();
         self.resets.set(self.resets.get() + 1);
-        self.dead.set(false);
+        self.stopped.set(true);
     }
 }
 
@@ -87,10 +90,11 @@ fn start_with(read_only: bool) -> (Runtime, Link<Block>, Rc<FakeDisk>) {
     let device = Rc::new(FakeDisk {
         bytes: RefCell::new(bytes),
         queue: RefCell::default(),
-        free: RefCell::default(),
+        free: RefCell::new((0..DEPTH as Tag).collect()),
         pending: machine.pending(),
         resets: Cell::new(0),
         dead: Cell::new(false),
+        stopped: Cell::new(false),
         submitted: Cell::new(0),
         read_only,
     });
@@ -108,11 +112,11 @@ fn read(sector: u64, count: u32, at: u32) -> Read {
 }
 
 #[test]
-fn the_device_is_reset_at_the_start_and_described() {
+fn the_device_is_described_and_not_stopped_by_its_new_driver() {
     let (runtime, link, device) = start();
     let info = block_on(&runtime, async move { link.call(0, Info {}, &[]).await }).expect("described");
     assert_eq!((info.sectors, info.max_sectors, info.read_only), (4096, MAX_SECTORS, false));
-    assert_eq!(device.resets.get(), 1);
+    assert_eq!(device.resets.get(), 0);
 }
 
 #[test]
@@ -186,7 +190,7 @@ fn a_read_only_disk_refuses_writes() {
 }
 
 #[test]
-fn a_silent_device_is_reset_and_works_again() {
+fn a_silent_device_is_reset_and_every_call_answers_an_error() {
     let (runtime, link, device) = start();
     device.dead.set(true);
     let clock = runtime.clone();
@@ -194,7 +198,7 @@ fn a_silent_device_is_reset_and_works_again() {
         let lease = [Attachment::Write(HeapMemory::zeroed(4096 * 4))];
         assert_eq!(link.call(0, read(0, 32, 0), &lease).await, Err(Error::Io));
         assert!(clock.machine().now_ns() >= DEADLINE_NS);
-        assert_eq!(link.call(0, read(0, 32, 0), &lease).await, Ok(()));
+        assert_eq!(link.call(0, read(0, 32, 0), &lease).await, Err(Error::Io));
     });
-    assert_eq!(device.resets.get(), 2);
+    assert_eq!(device.resets.get(), 1);
 }
