@@ -4,7 +4,8 @@
 //! Waits: for requests, completions, and room in the device's queue; nowhere else.
 //!
 //! A request may be longer than what the device takes at once: it is split, and the parts are under way together. A
-//! device that leaves a transfer unanswered for [`DEADLINE_NS`] is reset, and everything under way answers `Io`.
+//! device that leaves a transfer unanswered for [`DEADLINE_NS`] is stopped,
+//! everything under way answers `Io`, and the task ends, so that its successor opens the device anew.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,9 @@ use rt::{Context, Runtime};
 
 /// Longest time that the device may take for a transfer.
 pub const DEADLINE_NS: u64 = 30_000_000_000;
+
+/// Time for the last answers to leave.
+const FAREWELL_NS: u64 = 1_000_000;
 
 /// Most sectors of one request: 1 MiB.
 pub const MAX_SECTORS: u32 = 2048;
@@ -159,7 +163,11 @@ impl Inner {
         self.room.notify();
     }
 
-    /// Resets the device when it has left a transfer unanswered for too long.
+    /// Gives the device up when it has left a transfer unanswered for too long.
+    ///
+    /// # Panics
+    ///
+    /// Then: the task's end is what brings a successor with a fresh device.
     async fn watch(&self) {
         loop {
             let started = self.started.wait();
@@ -172,10 +180,12 @@ impl Inner {
                 self.runtime.sleep_until(deadline_ns).await;
                 continue;
             }
-            self.runtime.machine().log(format_args!("block: the disk did not answer for 30 s: reset"));
             self.device.reset();
             self.pending.finish_all(Err(DeviceError::Failed));
             self.room.notify();
+            // The callers are answered first.
+            self.runtime.sleep(FAREWELL_NS).await;
+            panic!("the disk did not answer for 30 s");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::frame::{Flow, Packet};
 use crate::link::Link;
 use crate::ports::Binding;
 use crate::socket::{Bound, Socket};
-use crate::stack::{DATAGRAM_TAG, Stack, link_of};
+use crate::stack::{Stack, link_of, tag_of};
 use crate::timers::Key;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -204,7 +204,7 @@ impl Stack {
     /// Has a new socket's bells say who it is.
     pub fn open_datagram(&mut self, id: u32) {
         if let Ok(datagram) = self.datagram_mut(id) {
-            datagram.rings.set_tag(id | DATAGRAM_TAG);
+            datagram.rings.set_tag(tag_of(Key::Datagram(id)));
         }
         // Something may have been put into the ring before it had a tag.
         self.mark(Key::Datagram(id));

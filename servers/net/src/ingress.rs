@@ -4,7 +4,7 @@ use crate::conn::{Conn, Owner, Via};
 use crate::frame::{self, Flow, Layer, Packet};
 use crate::outlet::Wire;
 use crate::socket::Socket;
-use crate::stack::{Stack, link_of};
+use crate::stack::{LIMIT, Stack, link_of};
 use crate::timers::Key;
 use core::hash::BuildHasher;
 use protocol::net::Fault;
@@ -100,7 +100,8 @@ impl Stack {
         let settings = stream.settings;
         let Some(listener) = stream.listener_mut() else { return };
         let backlog = usize::from(listener.backlog);
-        if listener.ready.len() > backlog || listener.half_open >= backlog.max(HALF_OPEN) {
+        let crowded = listener.ready.len() > backlog || listener.half_open >= backlog.max(HALF_OPEN);
+        if crowded || self.conns.len() >= LIMIT {
             return;
         }
         let Some(mut block) = self.pool.take(self.conns.len()) else { return };

@@ -5,7 +5,7 @@ use crate::conn::{Rings, linux_state};
 use crate::datagram::{Datagram, Flavour};
 use crate::outlet::Counters;
 use crate::socket::{Bound, Connected, Kind as SocketKind, Role, Socket as Entry, Stream};
-use crate::stack::Stack;
+use crate::stack::{LIMIT, Stack};
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::cell::{RefCell, RefMut};
@@ -105,6 +105,9 @@ impl Handler for Net {
             _ => return Err(Error::BadLease),
         };
         let mut stack = self.touch();
+        if stack.sockets.len() >= LIMIT {
+            return Err(Error::NoBuffers);
+        }
         let id = stack.sockets.insert(Entry { caller: cx.caller, family: call.family, kind });
         stack.open_datagram(id);
         Ok(Socket(id))

@@ -24,8 +24,17 @@ use rt::executor::Event;
 /// Loopback frames processed before others get their turn.
 const BUDGET: usize = 512;
 
-/// Bit of a bell's tag that says "datagram socket" instead of "connection".
-pub const DATAGRAM_TAG: u32 = 1 << 31;
+/// Most connections and most sockets: as many rings as a machine tells apart ([`rt::sys::BELL_TAGS`]).
+pub const LIMIT: usize = rt::sys::BELL_TAGS as usize / 2;
+
+/// What the bells of a connection's or a datagram socket's rings say.
+pub fn tag_of(key: Key) -> u32 {
+    match key {
+        Key::Conn(id) => id << 1,
+        Key::Datagram(id) => id << 1 | 1,
+        Key::Dhcp => rt::sys::BELL_TAGS,
+    }
+}
 
 /// The stack.
 pub struct Stack {
@@ -131,8 +140,7 @@ impl Stack {
 
     /// A ring's bell was rung.
     pub fn bell(&mut self, tag: u32) {
-        let id = tag & !DATAGRAM_TAG;
-        self.mark(if tag & DATAGRAM_TAG == 0 { Key::Conn(id) } else { Key::Datagram(id) });
+        self.mark(if tag & 1 == 0 { Key::Conn(tag >> 1) } else { Key::Datagram(tag >> 1) });
     }
 
     /// A transmit buffer is free again.

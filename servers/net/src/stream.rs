@@ -4,7 +4,7 @@ use crate::conn::{Conn, Fate, Owner, Rings, Settings, Via};
 use crate::frame::Flow;
 use crate::ports::{Binding, Ports};
 use crate::socket::{Bound, Connected, Kind, Listener, Role, Socket, Stream};
-use crate::stack::{Stack, link_of};
+use crate::stack::{LIMIT, Stack, link_of, tag_of};
 use crate::timers::Key;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
@@ -98,14 +98,15 @@ impl Stack {
         let (caller, family) = (socket.caller, socket.family);
         let stream = socket.stream_mut().ok_or(Error::Invalid)?;
         let settings = stream.settings;
-        let Some(conn_id) = stream.listener_mut().ok_or(Error::Invalid)?.ready.pop_front() else { return Ok(None) };
+        let listener = stream.listener_mut().ok_or(Error::Invalid)?;
+        let Some(conn_id) = listener.ready.pop_front() else { return Ok(None) };
         let conn = self.conns.get_mut(conn_id).ok_or(Error::Invalid)?;
         let flow = conn.flow;
         let connected = Connected { flow, conn: Some(conn_id), outcome: Some(Ok(())), changed: Rc::default() };
         let stream = Stream { bound: None, role: Role::Connected(connected), settings };
         let socket = self.sockets.insert(Socket { caller, family, kind: Kind::Stream(stream) });
         conn.owner = Owner::Socket(socket);
-        rings.set_tag(conn_id);
+        rings.set_tag(tag_of(Key::Conn(conn_id)));
         conn.rings = Some(rings.clone());
         self.mark(Key::Conn(conn_id));
         Ok(Some(Accepted { socket, flow }))
@@ -159,6 +160,9 @@ impl Stack {
         rings: Rings,
         now_ns: u64,
     ) -> Result<()> {
+        if self.conns.len() >= LIMIT {
+            return Err(Error::NoBuffers);
+        }
         let mut block = self.pool.take(self.conns.len()).ok_or(Error::NoBuffers)?;
         let link = link_of(&mut self.lo, &mut self.lan, via).ok_or(Error::NetUnreachable)?;
         let started = block.socket_mut().connect(link.iface.context(), flow.remote, flow.local);
@@ -169,7 +173,7 @@ impl Stack {
         }
         conn.apply(settings);
         let conn_id = self.add_conn(conn);
-        rings.set_tag(conn_id);
+        rings.set_tag(tag_of(Key::Conn(conn_id)));
         if let Some(conn) = self.conns.get_mut(conn_id) {
             conn.rings = Some(rings);
         }

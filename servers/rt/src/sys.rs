@@ -15,6 +15,8 @@ pub type Bits = u64;
 pub const INBOX_BIT: u8 = 0;
 /// Bit of all bells of rings.
 pub const BELL_BIT: u8 = 1;
+/// Bells that one task can tell apart; a higher tag is never heard.
+pub const BELL_TAGS: u32 = 16 * 1024;
 /// First bit for links; devices follow behind them.
 pub const FIRST_FREE_BIT: u8 = 2;
 
@@ -192,7 +194,7 @@ pub trait Ring: Any {
     fn consumer_closed(&self) -> Option<u32>;
     /// Wakes the other side.
     fn ring_bell(&self);
-    /// What [`Machine::next_bell`] says when the other side rings.
+    /// What [`Machine::next_bell`] says when the other side rings; below [`BELL_TAGS`].
     fn set_tag(&self, tag: u32);
     /// For the binder.
     fn as_any(&self) -> &dyn Any;
