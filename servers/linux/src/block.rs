@@ -5,7 +5,7 @@
 
 use crate::context::Context;
 use linux_abi::Errno;
-use microkernel::thread;
+use microkernel::task::thread;
 
 /// Bits of a thread's notification word that the front end uses.
 pub(crate) mod bits {
@@ -49,6 +49,9 @@ pub(crate) fn wait(cx: &Context, mask: u64, deadline_ns: Option<u64>) -> Wake {
         if got & mask != 0 {
             return Wake::Bits(got & mask);
         }
+        // Wanted, but not by a signal that may be delivered now: do not let it end the next wait at once.
+        // Cleared before the next look, so that a new signal is not lost.
+        thread::clear_attention();
     }
 }
 
@@ -72,5 +75,6 @@ pub(crate) fn wait_killable(cx: &Context, mask: u64) -> Option<u64> {
         if got & mask != 0 {
             return Some(got & mask);
         }
+        thread::clear_attention();
     }
 }

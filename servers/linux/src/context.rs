@@ -5,6 +5,7 @@
 
 use crate::process::Process;
 use crate::thread::LinuxThread;
+use alloc::sync::Arc;
 use linux_abi::Errno;
 use microkernel::trap::UserContext;
 
@@ -16,7 +17,7 @@ pub(crate) struct Context<'a> {
     /// The program's registers; the result goes into `rax` after the handler has returned.
     pub regs: &'a mut UserContext,
     /// The calling thread.
-    pub thread: &'a LinuxThread,
+    pub thread: &'a Arc<LinuxThread>,
     /// What all threads share.
     pub process: &'static Process,
 }

@@ -1,34 +1,35 @@
-//! The front end's helper thread: bells of rings and standing calls, and timers that come due.
+//! The front end's helper thread: bells of rings, ended standing calls, and timers that come due.
 //!
-//! Whoever wants to hear from outside [subscribes](Events::subscribe) a [`Sink`] and gets a tag for the shared
-//! [`EventSet`]; the core coalesces signals, the helper thread calls [`Sink::signalled`] once per signalled tag.
-//! Sinks run on the helper thread: they may take locks and wake threads, and must not wait.
+//! Whoever wants to hear of a ring or another tagged source [subscribes](Events::subscribe) a [`Sink`] and gets a tag for
+//! the shared [`EventSet`]; the core coalesces signals, the helper thread calls [`Sink::signalled`] once per signalled tag.
+//! Sinks run on the helper thread: they may take locks and wake threads, and must not wait or call servers synchronously.
 
 use crate::block::bits;
 use crate::process::process;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use linux_abi::Errno;
-use microkernel::event::EventSet;
-use microkernel::thread;
-use spin::{Mutex, Once};
+use microkernel::channel::EventSet;
+use microkernel::task::thread::{self, Thread};
+use spin::Mutex;
 
 /// Most subscriptions at a time.
-const TAGS: usize = 1 << 17;
+const TAGS: u32 = 1 << 16;
 
-/// Receives signals for one tag.
+/// Receives signals of one source.
 pub(crate) trait Sink: Send + Sync {
     /// Something happened since the last call; find out what.
     fn signalled(&self);
 }
 
 /// Subscriptions and the set that the core signals.
-#[derive(Default)]
 pub(crate) struct Events {
-    set: Once<EventSet>,
+    helper: Thread,
+    set: EventSet,
     sinks: Mutex<Sinks>,
-    /// The helper thread, so that an earlier timer can wake it.
-    helper: Once<thread::Thread>,
+    /// Looked at after every wake-up: connections with standing calls.
+    polled: Mutex<Vec<Arc<dyn Sink>>>,
 }
 
 #[derive(Default)]
@@ -38,31 +39,41 @@ struct Sinks {
 }
 
 impl Events {
-    /// Starts the helper thread; called once, before the program runs. Errors: `ENOMEM`.
-    pub(crate) fn start(&self) -> Result<(), Errno> {
+    /// Starts the helper thread; it sleeps until the first [`Events::poke`], for which the process must be installed.
+    ///
+    /// Errors: `ENOMEM`.
+    pub(crate) fn start() -> Result<Self, Errno> {
         let helper = thread::spawn_kernel("linux-events", HELPER_PRIORITY, run, 0).map_err(|_| Errno::ENOMEM)?;
-        self.set.call_once(|| EventSet::new(TAGS, helper.clone(), bits::EVENT));
-        self.helper.call_once(|| helper);
-        self.poke();
-        Ok(())
+        let set = EventSet::new(TAGS as usize, helper.clone(), bits::EVENT);
+        Ok(Self { helper, set, sinks: Mutex::default(), polled: Mutex::default() })
     }
 
-    /// The set to hand to rings and clients, once [`Events::start`] has run.
-    pub(crate) fn set(&self) -> Option<&EventSet> {
-        self.set.get()
+    /// The helper thread and the bit that wakes it.
+    pub(crate) fn helper(&self) -> (Thread, u64) {
+        (self.helper.clone(), bits::EVENT)
+    }
+
+    /// The set to hand to rings.
+    pub(crate) fn set(&self) -> &EventSet {
+        &self.set
+    }
+
+    /// Has `sink` signalled after every wake-up of the helper thread.
+    pub(crate) fn poll_too(&self, sink: Arc<dyn Sink>) {
+        self.polled.lock().push(sink);
     }
 
     /// Registers `sink` under a free tag. Errors: `ENFILE` when all tags are in use.
     pub(crate) fn subscribe(&self, sink: Arc<dyn Sink>) -> Result<u32, Errno> {
         let mut sinks = self.sinks.lock();
-        if sinks.by_tag.len() >= TAGS {
+        if sinks.by_tag.len() >= TAGS as usize {
             return Err(Errno::ENFILE);
         }
         while sinks.by_tag.contains_key(&sinks.next) {
-            sinks.next = (sinks.next + 1) % TAGS as u32;
+            sinks.next = (sinks.next + 1) % TAGS;
         }
         let tag = sinks.next;
-        sinks.next = (tag + 1) % TAGS as u32;
+        sinks.next = (tag + 1) % TAGS;
         sinks.by_tag.insert(tag, sink);
         Ok(tag)
     }
@@ -73,29 +84,27 @@ impl Events {
         drop(gone);
     }
 
-    /// Makes the helper thread look at timers again.
+    /// Makes the helper thread look at everything again, timers included.
     pub(crate) fn poke(&self) {
-        if let Some(helper) = self.helper.get() {
-            helper.notify(bits::EVENT);
-        }
+        self.helper.notify(bits::EVENT);
     }
 
     fn deliver(&self) {
-        let Some(set) = self.set.get() else { return };
-        while let Some(tag) = set.take() {
+        while let Some(tag) = self.set.take() {
             let sink = self.sinks.lock().by_tag.get(&tag).cloned();
             if let Some(sink) = sink {
                 sink.signalled();
             }
         }
+        let polled = self.polled.lock().clone();
+        polled.iter().for_each(|sink| sink.signalled());
     }
 }
 
 /// Above the program's threads: timers and packets must not wait for a busy loop.
-const HELPER_PRIORITY: u8 = 1;
+const HELPER_PRIORITY: u8 = thread::PROGRAM_PRIORITY + 1;
 
 fn run(_: usize) {
-    // The first poke comes when the set is in place and the process installed.
     let mut deadline = None;
     loop {
         thread::wait_for(bits::EVENT, deadline);

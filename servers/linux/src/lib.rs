@@ -61,5 +61,5 @@ mod timerfd;
 mod wait; // wait queues
 
 pub use process::{Process, process};
-pub use setup::{Mount, Setup, start};
+pub use setup::{MountPoint, Setup, start};
 pub use table::{ROWS, Row, Support};

@@ -1,81 +1,168 @@
-//! Typed, synchronous calls to servers, for handlers.
+//! Typed calls to servers: synchronous ones for handlers, standing ones for the helper thread.
 //!
 //! [`Remote::call`] encodes, calls on the thread's own time, decodes. A peer that died with the call in hand answers
 //! with the protocol's `PeerGone`; what then happens (repeat, look, give up) is the caller's business, by `Call::RETRY`.
+//!
+//! A standing call ([`Remote::start`]) returns at once; its [`Sink`] runs on the helper thread when it has ended.
 
+use crate::context::Context;
+use crate::events::{Events, Sink};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
-use microkernel::channel::{Attachment, CallError, Client, Wait};
+use microkernel::channel::memory::gather;
+use microkernel::channel::{CallError, Connection, Port, SendError, Wait};
+use microkernel::mm::frame::Frame;
+use microkernel::task::thread;
 use protocol::{Call, Envelope, MESSAGE_BYTES, MaybeGone, Protocol};
+use spin::Mutex;
 
-/// A connection to a server that speaks `P`.
+pub(crate) use microkernel::channel::{Attached, Token};
+
+/// Lends `len` bytes from byte `at` of `frames` for the time of a call.
+pub(crate) fn lend(frames: Vec<Frame>, at: usize, len: usize, write: bool) -> Attached {
+    Attached::Frames { frames: gather(frames), at, len, write }
+}
+
+/// An untyped connection of the front end to one port. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<Line>);
+
+struct Line {
+    connection: Connection,
+    /// Whom to tell when a standing call has ended.
+    standing: Mutex<BTreeMap<Token, Arc<dyn Sink>>>,
+}
+
+impl Client {
+    /// Connects to `port`; `events` hears of standing calls.
+    pub(crate) fn new(port: &Port, events: &Events) -> Self {
+        let (helper, bits) = events.helper();
+        let line = Line { connection: Connection::new(port, helper, bits), standing: Mutex::default() };
+        let client = Self(Arc::new(line));
+        events.poll_too(client.0.clone());
+        client
+    }
+}
+
+impl Sink for Line {
+    fn signalled(&self) {
+        loop {
+            // Under the lock, so that `start` has entered its sink before its completion is looked up.
+            let sink = {
+                let mut standing = self.standing.lock();
+                let Some(token) = self.connection.next_done() else { return };
+                standing.remove(&token)
+            };
+            if let Some(sink) = sink {
+                sink.signalled();
+            }
+        }
+    }
+}
+
+/// A connection to a server that speaks `P`. Cheap to clone.
 pub(crate) struct Remote<P: Protocol> {
     client: Client,
     protocol: PhantomData<fn() -> P>,
 }
 
+impl<P: Protocol> Clone for Remote<P> {
+    fn clone(&self) -> Self {
+        Self::new(self.client.clone())
+    }
+}
+
 /// Ids that tie a system call to the requests made for it.
 static NEXT_REQUEST: AtomicU64 = AtomicU64::new(1);
 
-/// A call's outcome, if it was not ended early.
+/// A signal ended the call early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interrupted;
 
 impl<P: Protocol> Remote<P> {
-    /// Wraps the core's client.
+    /// Speaks `P` over `client`.
     pub(crate) fn new(client: Client) -> Self {
         Self { client, protocol: PhantomData }
     }
 
-    /// The core's client, for standing calls (`start`, `finish`).
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Encodes a request for a standing call; `None` if it does not fit (a bug in the protocol).
-    pub(crate) fn encode<'a, C: Call<'a, Protocol = P>>(&self, call: C) -> Option<Vec<u8>> {
-        let mut message = [0; MESSAGE_BYTES];
-        let len = protocol::encode(&mut message, next_envelope(), &call.into()).ok()?;
-        message.get(..len).map(Vec::from)
-    }
-
-    /// Decodes a reply of a standing call.
-    pub(crate) fn decode<'a, C: Call<'a, Protocol = P>>(&self, reply: &[u8]) -> C::Reply {
-        protocol::decode(reply).map_or_else(|_| C::Reply::malformed(), |(_, reply)| reply)
-    }
-
-    /// Calls and waits; only the end of the program ends the wait early, as `PeerGone`.
-    pub(crate) fn call<'a, C: Call<'a, Protocol = P>>(&self, call: C, attachments: &[Attachment]) -> C::Reply {
-        self.exchange(call, attachments, Wait::Killable).unwrap_or_else(|Interrupted| C::Reply::peer_gone())
+    /// Calls and waits for the reply, whatever signals come.
+    pub(crate) fn call<'a, C: Call<'a, Protocol = P>>(&self, call: C, attached: impl Into<Vec<Attached>>) -> C::Reply {
+        self.exchange(call, attached.into(), Wait::ForReply).unwrap_or_else(|Interrupted| C::Reply::peer_gone())
     }
 
     /// Calls and waits; a signal cancels the call.
     pub(crate) fn call_interruptible<'a, C: Call<'a, Protocol = P>>(
         &self,
+        cx: &Context,
         call: C,
-        attachments: &[Attachment],
+        attached: impl Into<Vec<Attached>>,
     ) -> Result<C::Reply, Interrupted> {
-        self.exchange(call, attachments, Wait::Interruptible)
+        // An attention that nobody stands behind any more must not end the call.
+        thread::clear_attention();
+        if cx.thread.interrupted() {
+            return Err(Interrupted);
+        }
+        self.exchange(call, attached.into(), Wait::Interruptible)
+    }
+
+    /// Starts a standing call; `sink` is signalled once when it has ended. `None`: the queue is full or nobody serves.
+    pub(crate) fn start<'a, C: Call<'a, Protocol = P>>(
+        &self,
+        call: C,
+        attached: impl Into<Vec<Attached>>,
+        sink: Arc<dyn Sink>,
+    ) -> Option<Token> {
+        let mut message = [0; MESSAGE_BYTES];
+        let len = protocol::encode(&mut message, next_envelope(), &call.into()).ok()?;
+        let mut standing = self.client.0.standing.lock();
+        let started: Result<Token, (SendError, Vec<Attached>)> =
+            self.client.0.connection.start(message.get(..len)?, attached.into());
+        let token = started.ok()?;
+        standing.insert(token, sink);
+        Some(token)
+    }
+
+    /// Takes the reply of a standing call; `None` while it has not ended.
+    pub(crate) fn finish<'a, C: Call<'a, Protocol = P>>(&self, token: Token) -> Option<C::Reply> {
+        let mut reply = [0; MESSAGE_BYTES];
+        let outcome = self.client.0.connection.finish(token, &mut reply)?;
+        Some(match outcome {
+            Some(len) => decode::<C>(reply.get(..len).unwrap_or_default()),
+            None => C::Reply::peer_gone(),
+        })
+    }
+
+    /// Gives a standing call up; what was lent ends at once.
+    pub(crate) fn cancel(&self, token: Token) {
+        let sink = self.client.0.standing.lock().remove(&token);
+        self.client.0.connection.cancel(token);
+        drop(sink);
     }
 
     fn exchange<'a, C: Call<'a, Protocol = P>>(
         &self,
         call: C,
-        attachments: &[Attachment],
+        attached: Vec<Attached>,
         wait: Wait,
     ) -> Result<C::Reply, Interrupted> {
         let mut message = [0; MESSAGE_BYTES];
-        let mut reply = [0; MESSAGE_BYTES];
         let Ok(len) = protocol::encode(&mut message, next_envelope(), &call.into()) else {
             return Ok(C::Reply::malformed());
         };
-        match self.client.call(&message[..len], attachments, &mut reply, wait) {
-            Ok(len) => Ok(self.decode::<C>(reply.get(..len).unwrap_or_default())),
+        let request = message;
+        match self.client.0.connection.call(request.get(..len).unwrap_or_default(), attached, &mut message, wait) {
+            Ok(len) => Ok(decode::<C>(message.get(..len).unwrap_or_default())),
             Err(CallError::Gone) => Ok(C::Reply::peer_gone()),
             Err(CallError::Interrupted) => Err(Interrupted),
         }
     }
+}
+
+fn decode<'a, C: Call<'a>>(reply: &[u8]) -> C::Reply {
+    protocol::decode(reply).map_or_else(|_| C::Reply::malformed(), |(_, reply)| reply)
 }
 
 fn next_envelope() -> Envelope {

@@ -35,4 +35,3 @@ impl Report {
 macro_rules! lacking {
     ($($part:tt)*) => { $crate::process::process().report.once(format_args!($($part)*)) };
 }
-pub(crate) use lacking;

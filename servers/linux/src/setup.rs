@@ -2,20 +2,20 @@
 
 use crate::events::Events;
 use crate::process::{Process, Started, install};
-use crate::remote::Remote;
+use crate::remote::{Client, Remote};
 use crate::{exec, fs, identity, mm, syscall, thread, time};
 use alloc::vec::Vec;
-use microkernel::channel::Client;
+use microkernel::channel::Port;
 use microkernel::log;
 use microkernel::power;
 use protocol::control::SKIFF_FAILED;
 
 /// A filesystem to mount besides the root.
-pub struct Mount {
+pub struct MountPoint {
     /// Absolute path in the guest.
     pub path: Vec<u8>,
     /// The server.
-    pub client: Client,
+    pub port: Port,
     /// Refuse changes.
     pub read_only: bool,
 }
@@ -23,15 +23,15 @@ pub struct Mount {
 /// Everything that the front end gets from root.
 pub struct Setup {
     /// Server of `/`.
-    pub root: Client,
+    pub root: Port,
     /// Further mounts, in order.
-    pub mounts: Vec<Mount>,
+    pub mounts: Vec<MountPoint>,
     /// The network, if there is one.
-    pub net: Option<Client>,
+    pub net: Option<Port>,
     /// Standard streams.
-    pub console: Client,
+    pub console: Port,
     /// The host's window.
-    pub control: Client,
+    pub control: Port,
     /// Path of the program in the guest.
     pub program: Vec<u8>,
     /// `argv`, the program's name included; empty means the path alone.
@@ -51,7 +51,7 @@ pub struct Setup {
 /// A program that cannot be started ends the VM with status 125 and a sentence on the log.
 pub fn start(setup: Setup) -> ! {
     match prepare(setup) {
-        Ok(()) => microkernel::thread::exit(),
+        Ok(()) => microkernel::task::thread::exit(),
         Err(reason) => {
             log!("linux: cannot start the program: {reason}");
             power::exit(SKIFF_FAILED)
@@ -66,22 +66,46 @@ fn prepare(setup: Setup) -> Result<(), exec::StartError> {
         environment: setup.environment,
         cwd: if setup.cwd.is_empty() { b"/".to_vec() } else { setup.cwd },
     };
+    let events = Events::start().map_err(|_| exec::StartError::NoMemory)?;
+    let connect = |port: &Port| Client::new(port, &events);
+    let mounts = setup.mounts.iter().map(|mount| Mount {
+        path: mount.path.clone(),
+        client: connect(&mount.port),
+        read_only: mount.read_only,
+    });
+    let files = fs::Files::new(
+        connect(&setup.root),
+        mounts.collect(),
+        setup.net.as_ref().map(connect),
+        connect(&setup.console),
+    );
+    let control = Remote::new(connect(&setup.control));
     let process = install(Process {
-        mm: mm::Mm::new().map_err(|_| exec::StartError::NoMemory)?,
-        fs: fs::Files::new(setup.root, setup.mounts, setup.net, setup.console).map_err(exec::StartError::Files)?,
+        mm: mm::Mm::new(),
+        fs: files.map_err(exec::StartError::Files)?,
         threads: thread::Threads::default(),
         signals: Default::default(),
         futexes: Default::default(),
         times: time::Times::default(),
-        identity: identity::Identity::new(setup.hostname, setup.cpus),
-        events: Events::default(),
+        identity: identity::Identity::new(&setup.hostname, setup.cpus),
+        events,
         report: Default::default(),
-        control: Remote::new(setup.control),
+        control,
         started,
     });
-    process.events.start().map_err(|_| exec::StartError::NoMemory)?;
+    process.events.poke();
     process.fs.begin(&process.started.cwd).map_err(exec::StartError::Files)?;
     crate::signal::listen_for_stop(process);
     syscall::install_handlers();
     exec::run(process)
+}
+
+/// A mount with its connection.
+pub(crate) struct Mount {
+    /// Absolute path in the guest.
+    pub path: Vec<u8>,
+    /// The server.
+    pub client: Client,
+    /// Refuse changes.
+    pub read_only: bool,
 }

@@ -1,6 +1,6 @@
 //! User memory for handlers: copies that fault pages in, strings, structures, vectors.
 //!
-//! The core's [`UserSlice`] copies with faults off. [`with_user`] is the one retry loop: on a fault it asks `mm` to
+//! The core's [`UserRead`] and [`UserWrite`] copies with faults off. [`with_user`] is the one retry loop: on a fault it asks `mm` to
 //! bring the page in (which may wait) and tries again. Call nothing here with a lock or a reservation held.
 
 use crate::mm::Wanted;
@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use linux_abi::file::{IOV_MAX, IoVec, PATH_MAX, RW_MAX};
 use linux_abi::{Errno, Layout};
-use microkernel::mm::user::{self, CstrError, Fault, Read, UserSlice, Write};
+use microkernel::mm::user::{self, CstrError, Fault, UserRead, UserWrite, WordError};
 
 /// First address that no program may use (`TASK_SIZE_MAX` with 4-level paging).
 pub(crate) const USER_END: u64 = 0x7fff_ffff_f000;
@@ -27,13 +27,13 @@ pub(crate) fn with_user<T>(wanted: Wanted, mut copy: impl FnMut() -> Result<T, F
 }
 
 /// Claims `len` bytes at `addr` for reading. Errors: `EFAULT` (outside the program's half).
-pub(crate) fn readable(addr: u64, len: usize) -> Result<UserSlice<Read>, Errno> {
-    UserSlice::<Read>::new(addr, len).map_err(|_| Errno::EFAULT)
+pub(crate) fn readable(addr: u64, len: usize) -> Result<UserRead, Errno> {
+    UserRead::new(addr, len).map_err(|_| Errno::EFAULT)
 }
 
 /// Claims `len` bytes at `addr` for writing. Errors: `EFAULT` (outside the program's half).
-pub(crate) fn writable(addr: u64, len: usize) -> Result<UserSlice<Write>, Errno> {
-    UserSlice::<Write>::new(addr, len).map_err(|_| Errno::EFAULT)
+pub(crate) fn writable(addr: u64, len: usize) -> Result<UserWrite, Errno> {
+    UserWrite::new(addr, len).map_err(|_| Errno::EFAULT)
 }
 
 /// Copies from the program; all of `out` or `EFAULT`.
@@ -49,19 +49,16 @@ pub(crate) fn copy_out(addr: u64, bytes: &[u8]) -> Result<(), Errno> {
 }
 
 /// Copies from the program as much as is there; `EFAULT` only if not even the first byte is.
-pub(crate) fn copy_in_partial(slice: &UserSlice<Read>, out: &mut [u8]) -> Result<usize, Errno> {
-    partial(Wanted::Read, out.len().min(slice.len()), |done| match slice.slice(done, slice.len() - done) {
-        Some(rest) => rest.read_to(out.get_mut(done..rest.len() + done).unwrap_or_default()),
-        None => Ok(()),
-    })
+pub(crate) fn copy_in_partial(slice: &UserRead, out: &mut [u8]) -> Result<usize, Errno> {
+    let len = out.len().min(slice.len());
+    partial(Wanted::Read, len, |done| slice.slice(done, len - done).read_to(out.get_mut(done..len).unwrap_or_default()))
 }
 
 /// Copies to the program as much as it has room for; `EFAULT` only if not even the first byte went.
-pub(crate) fn copy_out_partial(slice: &UserSlice<Write>, bytes: &[u8]) -> Result<usize, Errno> {
+pub(crate) fn copy_out_partial(slice: &UserWrite, bytes: &[u8]) -> Result<usize, Errno> {
     let len = bytes.len().min(slice.len());
-    partial(Wanted::Write, len, |done| match slice.slice(done, len - done) {
-        Some(rest) => rest.write_from(bytes.get(done..len).unwrap_or_default()),
-        None => Ok(()),
+    partial(Wanted::Write, len, |done| {
+        slice.slice(done, len - done).write_from(bytes.get(done..len).unwrap_or_default())
     })
 }
 
@@ -104,24 +101,39 @@ pub(crate) fn read_array<T: Layout>(addr: u64, count: usize) -> Result<Vec<T>, E
     Ok(bytes.chunks_exact(T::BYTES).map(T::get).collect())
 }
 
-/// Reads a word.
+/// Runs `touch` on an aligned word until it succeeds, faulting in.
+///
+/// Errors: `EFAULT`, also for a word that is not aligned.
+pub(crate) fn with_word<T>(wanted: Wanted, mut touch: impl FnMut() -> Result<T, WordError>) -> Result<T, Errno> {
+    loop {
+        match touch() {
+            Ok(value) => return Ok(value),
+            Err(WordError::BadAddress) => return Err(Errno::EFAULT),
+            Err(WordError::Fault(fault)) => {
+                process().mm.fault_in(fault.address, wanted).map_err(|_| Errno::EFAULT)?;
+            }
+        }
+    }
+}
+
+/// Reads a word at any alignment.
 pub(crate) fn read_u32(addr: u64) -> Result<u32, Errno> {
-    with_user(Wanted::Read, || user::load_u32(addr))
+    read_struct(addr)
 }
 
-/// Writes a word.
+/// Writes a word at any alignment.
 pub(crate) fn write_u32(addr: u64, value: u32) -> Result<(), Errno> {
-    with_user(Wanted::Write, || user::store_u32(addr, value))
+    write_struct(addr, &value)
 }
 
-/// Reads a long word.
+/// Reads a long word at any alignment.
 pub(crate) fn read_u64(addr: u64) -> Result<u64, Errno> {
-    with_user(Wanted::Read, || user::load_u64(addr))
+    read_struct(addr)
 }
 
-/// Writes a long word.
+/// Writes a long word at any alignment.
 pub(crate) fn write_u64(addr: u64, value: u64) -> Result<(), Errno> {
-    with_user(Wanted::Write, || user::store_u64(addr, value))
+    write_struct(addr, &value)
 }
 
 /// Reads a string of fewer than `limit` bytes, without its NUL. `None` if it is longer.

@@ -39,3 +39,13 @@ pub(crate) trait MappedFile: Send + Sync {
     /// Device and inode number for `/proc/self/maps`.
     fn node(&self) -> (u64, u64);
 }
+
+/// A descriptor seen by mmap(2): what `fs::Files::map_target(fd)` finds.
+pub(crate) struct MapTarget {
+    /// The object; `None` if its kind cannot be mapped (ENODEV).
+    pub file: Option<alloc::sync::Arc<dyn MappedFile>>,
+    /// The descriptor was opened for reading.
+    pub readable: bool,
+    /// The descriptor was opened for writing.
+    pub writable: bool,
+}
