@@ -346,14 +346,11 @@ impl Stack {
     }
 
     /// Gives a UDP packet to the sockets that want it; says whether there was one.
-    pub(crate) fn deliver_udp(&mut self, via: Via, packet: &Packet<'_>, flow: &Flow) -> bool {
+    pub(crate) fn deliver_udp(&mut self, packet: &Packet<'_>, flow: &Flow) -> bool {
         let Ok(udp) = UdpPacket::new_checked(packet.payload) else { return true };
         let everybody = packet.target.is_multicast() || self.is_broadcast(packet.target);
         if !everybody && !self.is_ours(packet.target) {
             return false;
-        }
-        if via == Via::Lan && !udp.verify_checksum(&packet.source.into(), &packet.target.into()) {
-            return true;
         }
         let bindings = self.udp_ports.at(flow.local.port());
         let ranked = bindings.iter().filter_map(|binding| {

@@ -1,8 +1,9 @@
 //! A first look at a frame: as much as is needed to choose the sockets that it goes to.
 //!
-//! Everything here comes from the wire. smoltcp checks the rest (lengths of options, checksums) when it processes the
-//! frame with the chosen set.
+//! Everything here comes from the wire. smoltcp checks the rest (lengths, options, the IP header's
+//! checksum) when it processes the frame with the chosen set.
 
+use crate::checksum;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, TcpPacket};
 
@@ -69,6 +70,12 @@ impl<'a> Packet<'a> {
         let source = u16::from_be_bytes([ports[0], ports[1]]);
         let target = u16::from_be_bytes([ports[2], ports[3]]);
         Some(Flow { local: SocketAddrV4::new(self.target, target), remote: SocketAddrV4::new(self.source, source) })
+    }
+
+    /// Whether the checksum of a TCP or UDP packet is right; others are not looked at.
+    pub fn is_whole(&self) -> bool {
+        !matches!(self.protocol, IpProtocol::Tcp | IpProtocol::Udp)
+            || checksum::is_right(self.source.octets(), self.target.octets(), self.protocol, self.payload)
     }
 
     /// The TCP segment inside.

@@ -12,7 +12,10 @@ use smoltcp::socket::tcp::State;
 use smoltcp::wire::{
     EthernetAddress, EthernetProtocol, EthernetRepr, Icmpv4Packet, IpProtocol, Ipv4Repr, TcpControl, TcpPacket, TcpRepr,
 };
-use smoltcp::{phy::ChecksumCapabilities, wire};
+use smoltcp::{
+    phy::{Checksum, ChecksumCapabilities},
+    wire,
+};
 
 /// Handshakes under way that a listener may have, whatever its backlog.
 const HALF_OPEN: usize = 256;
@@ -48,7 +51,7 @@ impl Stack {
 
     fn ingress_packet(&mut self, via: Via, bytes: &[u8], packet: &Packet<'_>, now_ns: u64) {
         // Parts of packets are not put together: what they belong to cannot be told.
-        if packet.fragment {
+        if packet.fragment || (via == Via::Lan && !packet.is_whole()) {
             return;
         }
         match packet.protocol {
@@ -148,7 +151,8 @@ impl Stack {
             ethertype: EthernetProtocol::Ipv4,
         });
         let start = header.map_or(0, |header| header.buffer_len());
-        let checksums = ChecksumCapabilities::default();
+        let mut checksums = ChecksumCapabilities::default();
+        checksums.tcp = Checksum::None;
         link.outlet.put(start + ip.buffer_len() + reply.buffer_len(), |out| {
             let (head, rest) = out.split_at_mut(start);
             if let Some(header) = header {
@@ -169,7 +173,7 @@ impl Stack {
             }
             return self.mark(Key::Dhcp);
         }
-        if !self.deliver_udp(via, packet, &flow) {
+        if !self.deliver_udp(packet, &flow) {
             self.stray(via, bytes, now_ns);
         }
     }

@@ -57,6 +57,16 @@ impl Lease {
     }
 }
 
+impl core::fmt::Display for Lease {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix_len)?;
+        if let Some(gateway) = self.gateway {
+            write!(f, ", gateway {gateway}")?;
+        }
+        self.dns.iter().flatten().try_for_each(|server| write!(f, ", name server {server}"))
+    }
+}
+
 struct Dhcp {
     set: SocketSet<'static>,
     handle: SocketHandle,

@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod address;
+mod checksum;
 mod conn;
 mod datagram;
 mod driver;
@@ -89,7 +90,27 @@ impl Net {
         runtime.on_bit(BELL_BIT, move || belled.collect_bells());
         let worker = net.clone();
         runtime.spawn(async move { worker.work().await });
+        let teller = net.clone();
+        runtime.spawn(async move { teller.tell().await });
         net
+    }
+
+    /// Logs each change of the network's configuration.
+    async fn tell(&self) {
+        let configured = self.stack.borrow().configured.clone();
+        let mut told = None;
+        loop {
+            let changed = configured.wait();
+            let lease = self.stack.borrow().lease();
+            if lease != told {
+                told = lease;
+                match lease {
+                    Some(lease) => self.runtime.machine().log(format_args!("net: eth0 is {lease}")),
+                    None => self.runtime.machine().log(format_args!("net: eth0 has lost its address")),
+                }
+            }
+            changed.await;
+        }
     }
 
     fn collect_bells(&self) {

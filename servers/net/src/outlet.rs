@@ -2,12 +2,13 @@
 //!
 //! An outlet is the loopback (frames queue up to come in again) or the nic's transmit buffers, which `driver` sends off.
 
+use crate::checksum;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::task::{Poll, Waker};
 use rt::sys::Memory;
-use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 /// MTU of the loopback, in bytes: several segments fit in a window.
@@ -85,6 +86,9 @@ impl Outlet {
         let mut caps = DeviceCapabilities::default();
         caps.medium = Medium::Ethernet;
         caps.max_transmission_unit = mtu + 14;
+        // `checksum` does these two.
+        caps.checksum.tcp = Checksum::None;
+        caps.checksum.udp = Checksum::None;
         let free = (0..pages.len()).rev().collect();
         let buffers = pages.into_iter().map(|page| Buffer { page, filled: None, waker: None }).collect();
         let scratch = alloc::vec![0; mtu + 14];
@@ -198,6 +202,7 @@ impl NicBuffers {
             return result;
         }
         let Some(index) = self.free.pop() else { return result };
+        checksum::complete(frame);
         let buffer = &mut self.buffers[index];
         if buffer.page.write(self.headroom, frame).is_err() {
             self.free.push(index);
