@@ -26,6 +26,7 @@ pub mod sync;
 pub mod task;
 pub mod time;
 pub mod trap;
+pub mod vdso;
 
 pub use arch::fpu::BadState;
 pub use task::thread;

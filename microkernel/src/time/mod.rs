@@ -72,6 +72,7 @@ fn publish(new: ClockParameters) {
     CLOCK.multiplier.store(new.multiplier, Ordering::Relaxed);
     CLOCK.wall_offset.store(new.wall_offset, Ordering::Relaxed);
     CLOCK.sequence.fetch_add(1, Ordering::AcqRel);
+    crate::vdso::publish(&new);
 }
 
 impl ClockParameters {
