@@ -32,7 +32,7 @@ pub type Result<T> = core::result::Result<T, Error>;
 pub const TASK_NAME_BYTES: usize = 64;
 
 /// A task name that a reply owns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskName(pub heapless::String<TASK_NAME_BYTES>);
 
 impl MaxSize for TaskName {

@@ -21,7 +21,7 @@ pub fn enter(position: usize) {
             let options = p9::Options { read_only: instance.read_only, tree: Box::default() };
             p9::run(ports, open(instance, |found| found.open_p9(bit)), options)
         }
-        Kind::Net => net::run(ports),
+        Kind::Net => net::run(ports, net::Addressing::default()),
         Kind::Control => control::run(ports),
         Kind::Linux => unreachable!("the front end is no instance"),
     }

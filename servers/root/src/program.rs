@@ -3,7 +3,8 @@
 use crate::instances::{Instance, start, system};
 use crate::options::{Options, OptionsError};
 use crate::system::{Kind, row};
-use crate::{DEATH_BIT, tracing, watcher};
+use crate::tracing;
+use crate::watch::watcher;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -131,7 +132,7 @@ fn start_shares(options: &Options<'_>) -> Result<Vec<linux::Mount>, BootError> {
     let first = system().servers.len();
     let mut mounts = Vec::new();
     for (index, (path, read_only)) in facts.into_iter().enumerate() {
-        start(first + index, (watcher(), 1 << DEATH_BIT)).map_err(|_| BootError::NoMemory)?;
+        start(first + index, watcher()).map_err(|_| BootError::NoMemory)?;
         let instance = system().instance(first + index).expect("just made");
         mounts.push(linux::Mount { path: path.into_bytes(), client: connect_to(instance), read_only });
     }

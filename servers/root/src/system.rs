@@ -3,6 +3,8 @@
 //! Calls go only to more important tasks; a constant assertion checks that. A connection that this table does
 //! not grant is never made, so a message outside it cannot be sent.
 
+use supervisor::Restart;
+
 /// A kind of task; its instances are named `kind:what`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -22,6 +24,8 @@ pub enum Kind {
     Control,
     /// The front end with the program.
     Linux,
+    /// Whoever starts and watches all others.
+    Supervisor,
 }
 
 /// One line of the table.
@@ -40,6 +44,8 @@ pub struct Row {
     pub stack_bytes: usize,
     /// Keep pages, in bytes.
     pub keep_bytes: usize,
+    /// What follows its death.
+    pub restart: Restart,
     /// Whom it may call.
     pub calls: &'static [Kind],
 }
@@ -48,14 +54,14 @@ const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 /// The table.
-pub const TABLE: [Row; 8] = [
-    Row { kind: Kind::Block, word: "block", priority: 6, depth: 64, heap_bytes: 4 * MIB, stack_bytes: 32 * KIB, keep_bytes: 0, calls: &[] },
-    Row { kind: Kind::Nic, word: "nic", priority: 6, depth: 256, heap_bytes: 8 * MIB, stack_bytes: 32 * KIB, keep_bytes: 0, calls: &[] },
-    Row { kind: Kind::Console, word: "console", priority: 6, depth: 32, heap_bytes: 4 * MIB, stack_bytes: 32 * KIB, keep_bytes: 0, calls: &[] },
-    Row { kind: Kind::Tfs, word: "tfs", priority: 5, depth: 64, heap_bytes: 512 * MIB, stack_bytes: 64 * KIB, keep_bytes: 64 * KIB, calls: &[Kind::Block] },
-    Row { kind: Kind::P9, word: "p9", priority: 5, depth: 64, heap_bytes: 64 * MIB, stack_bytes: 64 * KIB, keep_bytes: 0, calls: &[] },
-    Row { kind: Kind::Net, word: "net", priority: 4, depth: 256, heap_bytes: 256 * MIB, stack_bytes: 64 * KIB, keep_bytes: 0, calls: &[Kind::Nic] },
-    Row { kind: Kind::Control, word: "control", priority: 3, depth: 8, heap_bytes: MIB, stack_bytes: 32 * KIB, keep_bytes: 0, calls: &[Kind::Console] },
+pub const TABLE: [Row; 9] = [
+    Row { kind: Kind::Block, word: "block", priority: 6, depth: 64, heap_bytes: 4 * MIB, stack_bytes: 32 * KIB, keep_bytes: 0, restart: Restart::Anew, calls: &[] },
+    Row { kind: Kind::Nic, word: "nic", priority: 6, depth: 256, heap_bytes: 8 * MIB, stack_bytes: 32 * KIB, keep_bytes: 0, restart: Restart::Anew, calls: &[] },
+    Row { kind: Kind::Console, word: "console", priority: 6, depth: 32, heap_bytes: 4 * MIB, stack_bytes: 32 * KIB, keep_bytes: 0, restart: Restart::Anew, calls: &[] },
+    Row { kind: Kind::Tfs, word: "tfs", priority: 5, depth: 64, heap_bytes: 512 * MIB, stack_bytes: 64 * KIB, keep_bytes: 64 * KIB, restart: Restart::EndVm, calls: &[Kind::Block] },
+    Row { kind: Kind::P9, word: "p9", priority: 5, depth: 64, heap_bytes: 64 * MIB, stack_bytes: 64 * KIB, keep_bytes: 0, restart: Restart::EndVm, calls: &[] },
+    Row { kind: Kind::Net, word: "net", priority: 4, depth: 256, heap_bytes: 256 * MIB, stack_bytes: 64 * KIB, keep_bytes: 0, restart: Restart::EndVm, calls: &[Kind::Nic] },
+    Row { kind: Kind::Control, word: "control", priority: 3, depth: 8, heap_bytes: MIB, stack_bytes: 32 * KIB, keep_bytes: 0, restart: Restart::Anew, calls: &[Kind::Console] },
     Row {
         kind: Kind::Linux,
         word: "linux",
@@ -64,8 +70,10 @@ pub const TABLE: [Row; 8] = [
         heap_bytes: 2048 * MIB,
         stack_bytes: 32 * KIB,
         keep_bytes: 0,
+        restart: Restart::EndVm,
         calls: &[Kind::Tfs, Kind::P9, Kind::Net, Kind::Console, Kind::Control],
     },
+    Row { kind: Kind::Supervisor, word: "supervisor", priority: 7, depth: 16, heap_bytes: MIB, stack_bytes: 64 * KIB, keep_bytes: 0, restart: Restart::EndVm, calls: &[] },
 ];
 
 /// The line of a kind.
