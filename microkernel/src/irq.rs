@@ -39,7 +39,8 @@ struct Slot {
     bound: Option<(Thread, u64)>,
 }
 
-static SLOTS: [IrqLock<Slot>; VECTORS] = [const { IrqLock::new(Slot { used: false, level_line: None, bound: None }) }; VECTORS];
+static SLOTS: [IrqLock<Slot>; VECTORS] =
+    [const { IrqLock::new(Slot { used: false, level_line: None, bound: None }) }; VECTORS];
 
 struct Line {
     vector: u8,

@@ -37,7 +37,11 @@ pub fn fatal(words: fmt::Arguments<'_>) -> ! {
 /// A CPU exception in the core or the front end.
 pub(crate) fn exception(vector: u8, address: u64, context: &UserContext) -> ! {
     begin();
-    urgent(format_args!("fatal: exception {vector} ({}) in the kernel, error code {:#x}", name(vector), context.orig_rax));
+    urgent(format_args!(
+        "fatal: exception {vector} ({}) in the kernel, error code {:#x}",
+        name(vector),
+        context.orig_rax
+    ));
     report_running();
     report_registers(address, context);
     trace_line(context.rip);

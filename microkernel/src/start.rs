@@ -72,7 +72,10 @@ pub(crate) unsafe extern "C" fn start(_: u64) -> ! {
 #[cfg(target_os = "none")]
 fn physical_bytes(address: u64, len: u64) -> Result<&'static [u8], boot_info::Error> {
     if address.checked_add(len).is_none_or(|end| end > EARLY_LIMIT) {
-        return Err(boot_info::Error::Truncated { need: (address.saturating_add(len)) as usize, have: EARLY_LIMIT as usize });
+        return Err(boot_info::Error::Truncated {
+            need: (address.saturating_add(len)) as usize,
+            have: EARLY_LIMIT as usize,
+        });
     }
     // SAFETY: the boot tables map the first GiB; the loader's data stays untouched until `init_memory`.
     Ok(unsafe { core::slice::from_raw_parts(physical_to_virtual(address) as *const u8, len as usize) })

@@ -735,15 +735,8 @@ pub mod entry {
         pub name: &'a [u8],
     }
 
-    const KINDS: [Kind; 7] = [
-        Kind::File,
-        Kind::Directory,
-        Kind::Link,
-        Kind::Socket,
-        Kind::Fifo,
-        Kind::CharDevice,
-        Kind::BlockDevice,
-    ];
+    const KINDS: [Kind; 7] =
+        [Kind::File, Kind::Directory, Kind::Link, Kind::Socket, Kind::Fifo, Kind::CharDevice, Kind::BlockDevice];
 
     impl<'a> Entry<'a> {
         /// Bytes that the packed entry takes.

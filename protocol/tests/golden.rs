@@ -1,7 +1,10 @@
 //! Pins the bytes on the wire: a change here is a change of the protocol version.
 
 use postcard::to_slice;
-use protocol::{CodecError, Envelope, LeaseId, Name, Path, VERSION, block, console, control, decode, encode, fs, net, nic, supervisor};
+use protocol::{
+    CodecError, Envelope, LeaseId, Name, Path, VERSION, block, console, control, decode, encode, fs, net, nic,
+    supervisor,
+};
 
 fn bytes<T: serde::Serialize>(value: &T) -> Vec<u8> {
     let mut buffer = [0; protocol::MESSAGE_BYTES];
@@ -51,7 +54,8 @@ fn an_envelope_stands_before_the_body() {
 #[test]
 fn every_truncation_and_every_surplus_byte_is_refused() {
     let mut buffer = [0; 64];
-    let request = fs::Request::from(fs::Walk { from: fs::FileHandle(1), path: Path::new(b"ab").expect("legal"), open: None });
+    let request =
+        fs::Request::from(fs::Walk { from: fs::FileHandle(1), path: Path::new(b"ab").expect("legal"), open: None });
     let len = encode(&mut buffer, Envelope::new(1, 1), &request).expect("fits");
     for cut in 0..len {
         assert_eq!(decode::<fs::Request>(&buffer[..cut]), Err(CodecError::Malformed));

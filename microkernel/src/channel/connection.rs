@@ -3,18 +3,29 @@
 //! A server calls asynchronously (a notification bit says when [`Connection::next_done`] has something); a program thread calls
 //! and waits in [`Connection::call`].
 
-use super::port::{Attached, Completions, Port, PortInner, ReplyTo, SendError, Token};
+use super::port::{Attached, Completions, Origin, Port, PortInner, ReplyTo, SendError, Token};
 use crate::sync::CoreSection;
 use crate::task::handle::Owned;
 use crate::task::thread::{self, ATTENTION, REPLY, ROOM, Thread};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_queue::ArrayQueue;
 
 struct Inner {
     port: Arc<PortInner>,
     completions: Arc<Completions>,
-    caller: u32,
+    origin: Origin,
+}
+
+/// Number of the next connection; 0 is none.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl Drop for Inner {
+    /// The task has dropped the connection or has died: nobody will take the replies, and what was lent ends.
+    fn drop(&mut self) {
+        self.port.cancel_all(self.origin.connection);
+    }
 }
 
 /// A connection of one task to one port.
@@ -43,8 +54,8 @@ impl Connection {
     pub fn new(port: &Port, thread: Thread, bits: u64) -> Self {
         let _section = CoreSection::enter();
         let completions = Arc::new(Completions { done: ArrayQueue::new(port.0.depth()), thread, bits });
-        let caller = crate::task::current().id();
-        Self(Owned::new(Arc::new(Inner { port: port.0.clone(), completions, caller })))
+        let origin = Origin { task: crate::task::current().id(), connection: NEXT.fetch_add(1, Ordering::Relaxed) };
+        Self(Owned::new(Arc::new(Inner { port: port.0.clone(), completions, origin })))
     }
 
     /// Generation of the server behind the port.
@@ -56,7 +67,7 @@ impl Connection {
     pub fn start(&self, message: &[u8], attached: Vec<Attached>) -> Result<Token, (SendError, Vec<Attached>)> {
         let _section = CoreSection::enter();
         let reply_to = ReplyTo::Queue(self.0.completions.clone());
-        self.0.port.send(self.0.caller, message, attached, reply_to)
+        self.0.port.send(self.0.origin, message, attached, reply_to)
     }
 
     /// One call that has ended.
@@ -80,7 +91,13 @@ impl Connection {
     /// Calls and waits; returns the length of the reply.
     ///
     /// While all slots are in use, waits for one. Errors: each of [`CallError`].
-    pub fn call(&self, message: &[u8], attached: Vec<Attached>, reply: &mut [u8], wait: Wait) -> Result<usize, CallError> {
+    pub fn call(
+        &self,
+        message: &[u8],
+        attached: Vec<Attached>,
+        reply: &mut [u8],
+        wait: Wait,
+    ) -> Result<usize, CallError> {
         let token = self.send_waiting(message, attached)?;
         let mask = match wait {
             Wait::ForReply => REPLY,
@@ -105,7 +122,7 @@ impl Connection {
         loop {
             let sent = {
                 let _section = CoreSection::enter();
-                self.0.port.send(self.0.caller, message, attached, ReplyTo::Thread(thread::current()))
+                self.0.port.send(self.0.origin, message, attached, ReplyTo::Thread(thread::current()))
             };
             match sent {
                 Ok(token) => return Ok(token),

@@ -50,7 +50,8 @@ impl EventSet {
             }
             self.0.summary.fetch_and(!(1 << group), Ordering::AcqRel);
             // A tag may have been signalled between the look and the clearing.
-            let again = (group..self.0.words.len()).step_by(64).any(|index| self.0.words[index].load(Ordering::Acquire) != 0);
+            let again =
+                (group..self.0.words.len()).step_by(64).any(|index| self.0.words[index].load(Ordering::Acquire) != 0);
             if again {
                 self.0.summary.fetch_or(1 << group, Ordering::AcqRel);
             }

@@ -59,7 +59,12 @@ impl View {
     }
 
     /// Calls `part` with frame, offset in it, offset in the range, and length of each piece.
-    fn pieces(&self, at: usize, len: usize, part: &mut dyn FnMut(&Frame, usize, usize, usize)) -> Result<(), MemoryError> {
+    fn pieces(
+        &self,
+        at: usize,
+        len: usize,
+        part: &mut dyn FnMut(&Frame, usize, usize, usize),
+    ) -> Result<(), MemoryError> {
         if at.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(MemoryError::OutOfRange);
         }
@@ -161,7 +166,13 @@ impl Memory {
     /// Names the physical pieces of a range and pins them for a device.
     ///
     /// Errors: `OutOfRange`, `Revoked`, and `ReadOnly` if the device is to write.
-    pub fn pin(&self, at: usize, len: usize, device_writes: bool, piece: &mut dyn FnMut(u64, usize)) -> Result<Pin, MemoryError> {
+    pub fn pin(
+        &self,
+        at: usize,
+        len: usize,
+        device_writes: bool,
+        piece: &mut dyn FnMut(u64, usize),
+    ) -> Result<Pin, MemoryError> {
         if device_writes {
             self.check_writable()?;
         }

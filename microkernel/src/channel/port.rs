@@ -72,6 +72,15 @@ enum Parcel {
     Ring(Detached),
 }
 
+/// Who sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Number of the task.
+    pub task: u32,
+    /// Number of its connection, unique since boot.
+    pub connection: u64,
+}
+
 /// Who hears of the reply.
 pub(crate) enum ReplyTo {
     Thread(Thread),
@@ -99,7 +108,7 @@ enum State {
 struct Slot {
     state: State,
     len: usize,
-    caller: u32,
+    origin: Origin,
     reply_to: Option<ReplyTo>,
     parcels: [Option<Parcel>; ATTACHMENTS],
     leases: [Option<Arc<View>>; ATTACHMENTS],
@@ -162,7 +171,7 @@ impl Port {
             Lock::new(Slot {
                 state: State::Free,
                 len: 0,
-                caller: 0,
+                origin: Origin::default(),
                 reply_to: None,
                 parcels: [const { None }; ATTACHMENTS],
                 leases: [const { None }; ATTACHMENTS],
@@ -289,7 +298,13 @@ impl PortInner {
         self.generation.load(Ordering::Acquire)
     }
 
-    pub(crate) fn send(&self, caller: u32, message: &[u8], attached: Vec<Attached>, reply_to: ReplyTo) -> Result<Token, (SendError, Vec<Attached>)> {
+    pub(crate) fn send(
+        &self,
+        origin: Origin,
+        message: &[u8],
+        attached: Vec<Attached>,
+        reply_to: ReplyTo,
+    ) -> Result<Token, (SendError, Vec<Attached>)> {
         if message.len() > MESSAGE_BYTES || attached.len() > ATTACHMENTS {
             return Err((SendError::TooLong, attached));
         }
@@ -300,15 +315,16 @@ impl PortInner {
         {
             let mut slot = self.slots[usize::from(token)].lock();
             slot.state = State::Queued;
-            slot.caller = caller;
+            slot.origin = origin;
             slot.reply_to = Some(reply_to);
             slot.len = message.len();
             slot.buffer.get_or_insert_with(|| Box::new([0; MESSAGE_BYTES]))[..message.len()].copy_from_slice(message);
             for (index, item) in attached.into_iter().enumerate() {
                 slot.parcels[index] = Some(pack(item));
             }
+            // With the slot still locked: a port that closes now finds the call either way.
+            let _ = self.queue.push(token);
         }
-        let _ = self.queue.push(token);
         match &*self.receiver.lock() {
             Some(receiver) => receiver.thread.notify(receiver.bits),
             // The server died meanwhile.
@@ -336,11 +352,25 @@ impl PortInner {
     }
 
     pub(crate) fn cancel(&self, token: Token) {
-        let Some(slot) = self.slots.get(usize::from(token)) else { return };
-        let mut slot = slot.lock();
+        if let Some(slot) = self.slots.get(usize::from(token)) {
+            self.abandon(&mut slot.lock(), token);
+        }
+    }
+
+    /// Gives up all calls of a connection that nobody holds any more.
+    pub(crate) fn cancel_all(&self, connection: u64) {
+        for (token, slot) in self.slots.iter().enumerate() {
+            let mut slot = slot.lock();
+            if slot.origin.connection == connection {
+                self.abandon(&mut slot, token as Token);
+            }
+        }
+    }
+
+    fn abandon(&self, slot: &mut Slot, token: Token) {
         slot.reply_to = None;
         match slot.state {
-            State::Done | State::Gone => self.release(&mut slot, token),
+            State::Done | State::Gone => self.release(slot, token),
             // A queued call is dropped when it is taken out.
             State::Queued | State::Taken => {
                 slot.end_leases();
@@ -395,9 +425,14 @@ impl Inbox {
         loop {
             let token = port.queue.pop()?;
             let mut slot = port.slots[usize::from(token)].lock();
-            if slot.state != State::Queued {
-                port.release(&mut slot, token);
-                continue;
+            match slot.state {
+                State::Queued => {}
+                State::Abandoned => {
+                    port.release(&mut slot, token);
+                    continue;
+                }
+                // A call of an earlier generation that the queue still named.
+                _ => continue,
             }
             slot.state = State::Taken;
             port.received.fetch_add(1, Ordering::Relaxed);
@@ -406,7 +441,7 @@ impl Inbox {
                 buffer[..len].copy_from_slice(&bytes[..len]);
             }
             let gifts = unpack(&mut slot);
-            return Some(Received { token, caller: slot.caller, len, gifts });
+            return Some(Received { token, caller: slot.origin.task, len, gifts });
         }
     }
 

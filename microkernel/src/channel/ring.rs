@@ -22,6 +22,12 @@ pub enum Side {
     Consumer = 1,
 }
 
+/// Copies one piece: frame, offset in it, offset in the whole range, length.
+type PieceCopy<'a> = &'a mut dyn FnMut(&Frame, usize, usize, usize) -> Result<(), Fault>;
+
+/// Bytes copied, and what stopped the copy early.
+type Copied = (usize, Option<Fault>);
+
 /// Closing code of an end whose task died.
 pub const DIED: u32 = u32::MAX;
 
@@ -132,7 +138,7 @@ impl RingEnd {
 
     /// Calls `part` with frame, offset in it, offset in the range, and length, for `len` bytes from position `start`.
     /// Stops at the first error; returns the bytes done.
-    fn pieces(&self, start: u64, len: usize, part: &mut dyn FnMut(&Frame, usize, usize, usize) -> Result<(), Fault>) -> (usize, Option<Fault>) {
+    fn pieces(&self, start: u64, len: usize, part: PieceCopy<'_>) -> Copied {
         let mut done = 0;
         while done < len {
             let position = ((start + done as u64) % self.capacity() as u64) as usize;
@@ -146,7 +152,7 @@ impl RingEnd {
         (done, None)
     }
 
-    fn put(&self, len: usize, part: &mut dyn FnMut(&Frame, usize, usize, usize) -> Result<(), Fault>) -> (usize, Option<Fault>) {
+    fn put(&self, len: usize, part: PieceCopy<'_>) -> Copied {
         if self.side() != Side::Producer {
             return (0, None);
         }
@@ -156,7 +162,7 @@ impl RingEnd {
         (done, fault)
     }
 
-    fn take(&self, len: usize, part: &mut dyn FnMut(&Frame, usize, usize, usize) -> Result<(), Fault>) -> (usize, Option<Fault>) {
+    fn take(&self, len: usize, part: PieceCopy<'_>) -> Copied {
         if self.side() != Side::Consumer {
             return (0, None);
         }
@@ -205,7 +211,8 @@ impl RingEnd {
     ///
     /// Errors: a fault before the first byte.
     pub fn push_from_user(&self, from: UserRead) -> Result<usize, Fault> {
-        let (done, fault) = self.put(from.len(), &mut |frame, at, done, step| frame.copy_from_user(at, from.slice(done, step)));
+        let (done, fault) =
+            self.put(from.len(), &mut |frame, at, done, step| frame.copy_from_user(at, from.slice(done, step)));
         fault.filter(|_| done == 0).map_or(Ok(done), Err)
     }
 
@@ -213,7 +220,8 @@ impl RingEnd {
     ///
     /// Errors: a fault before the first byte.
     pub fn pop_to_user(&self, to: UserWrite) -> Result<usize, Fault> {
-        let (done, fault) = self.take(to.len(), &mut |frame, at, done, step| frame.copy_to_user(at, to.slice(done, step)));
+        let (done, fault) =
+            self.take(to.len(), &mut |frame, at, done, step| frame.copy_to_user(at, to.slice(done, step)));
         fault.filter(|_| done == 0).map_or(Ok(done), Err)
     }
 
@@ -223,7 +231,8 @@ impl RingEnd {
     pub fn peek_to_user(&self, skip: usize, to: UserWrite) -> Result<usize, Fault> {
         let len = to.len().min(self.readable().saturating_sub(skip));
         let start = self.shared().taken.load(Ordering::Relaxed) + skip as u64;
-        let (done, fault) = self.pieces(start, len, &mut |frame, at, done, step| frame.copy_to_user(at, to.slice(done, step)));
+        let (done, fault) =
+            self.pieces(start, len, &mut |frame, at, done, step| frame.copy_to_user(at, to.slice(done, step)));
         fault.filter(|_| done == 0).map_or(Ok(done), Err)
     }
 

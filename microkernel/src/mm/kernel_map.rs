@@ -62,7 +62,9 @@ pub unsafe fn build(early: &mut EarlyFrames, image: &Image, ram: &[(u64, u64)]) 
         let mut address = start;
         while address < end {
             // SAFETY: as above.
-            unsafe { put(root, KERNEL_BASE + address, 0, address | PRESENT | GLOBAL | flags, &mut || Some(early.take())) };
+            unsafe {
+                put(root, KERNEL_BASE + address, 0, address | PRESENT | GLOBAL | flags, &mut || Some(early.take()))
+            };
             address += PAGE_SIZE as u64;
         }
     }

@@ -13,3 +13,8 @@ pub mod user;
 pub const PAGE_SIZE: usize = 4096;
 /// Size of a block: what one entry of a page directory maps, in bytes.
 pub const BLOCK_SIZE: usize = 2 << 20;
+
+/// Bytes of the core's own heap: handed out, and mapped for it.
+pub fn core_heap() -> (usize, usize) {
+    arena::usage(arena::CORE)
+}

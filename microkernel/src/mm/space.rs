@@ -123,7 +123,8 @@ impl AddressSpace {
         self.split_block(page)?;
         // SAFETY: the lock guards the program's half.
         unsafe {
-            let slot = table::walk(kernel_map::root(), page, 0, Some(&mut table::table_frame)).ok_or(MapError::NoMemory)?;
+            let slot =
+                table::walk(kernel_map::root(), page, 0, Some(&mut table::table_frame)).ok_or(MapError::NoMemory)?;
             let old = slot.read_volatile();
             slot.write_volatile(frame.into_address() | access.bits());
             if old & PRESENT == 0 {
@@ -262,7 +263,11 @@ impl AddressSpace {
             let (slot, block) = table::find(kernel_map::root(), page)?;
             let value = slot.read_volatile();
             let physical = value & ADDRESS;
-            let address = if block { physical + page % BLOCK_SIZE as u64 / PAGE_SIZE as u64 * PAGE_SIZE as u64 } else { physical };
+            let address = if block {
+                physical + page % BLOCK_SIZE as u64 / PAGE_SIZE as u64 * PAGE_SIZE as u64
+            } else {
+                physical
+            };
             Some(Mapping {
                 frame: if block { None } else { Some(Frame::share_address(physical)) },
                 address,

@@ -148,17 +148,23 @@ impl Task {
         self.0.death.lock().clone()
     }
 
-    /// Stops the task where it stands. It may be reaped at once. Nothing happens to a dead or essential task.
+    /// Stops the task where it stands, and tells its watcher. It may be reaped at once. Nothing happens to a dead or
+    /// essential task; a task that kills itself does not return.
     pub fn kill(&self) {
-        if self.0.trust == Trust::Server {
-            self.0.record(Death::Killed);
-            let threads: Vec<_> = self.0.threads.lock().clone();
-            threads.iter().for_each(|thread| sched::stop(thread));
+        if self.0.trust != Trust::Server {
+            return;
         }
+        let _section = crate::sync::CoreSection::enter();
+        if core::ptr::eq(&*thread::current_inner().task, &*self.0) {
+            die(Death::Killed);
+        }
+        self.0.end(Death::Killed);
     }
 
-    /// Takes back all that a dead task had: device, leases, ports, handles, heap, stacks. Idempotent.
+    /// Takes back all that a dead task had: device, leases, ports, handles, heap, stacks. Idempotent; a server that still
+    /// lives is killed first.
     pub fn reap(&self) {
+        self.kill();
         if self.0.reaped.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -167,7 +173,10 @@ impl Task {
         resets.into_iter().for_each(|(hook, argument)| hook(argument));
         self.0.handles.clear();
         let threads = core::mem::take(&mut *self.0.threads.lock());
-        threads.iter().for_each(|thread| thread.release_stack());
+        for thread in &threads {
+            crate::time::timer::forget(thread);
+            thread.release_stack();
+        }
         arena::close(self.0.arena);
     }
 
@@ -193,10 +202,19 @@ impl Task {
 }
 
 impl TaskInner {
-    fn record(&self, cause: Death) {
-        let mut death = self.death.lock();
-        if death.is_none() {
+    /// Notes why the task dies, keeps its threads from running again, and tells the watcher; once.
+    fn end(&self, cause: Death) {
+        {
+            let mut death = self.death.lock();
+            if death.is_some() {
+                return;
+            }
             *death = Some(cause);
+        }
+        let threads: Vec<_> = self.threads.lock().clone();
+        threads.iter().for_each(|thread| sched::stop(thread));
+        if let Some((watcher, bits)) = &*self.watcher.lock() {
+            watcher.notify(*bits);
         }
     }
 
@@ -240,10 +258,7 @@ pub(crate) fn die(cause: Death) -> ! {
     let thread = thread::current_inner();
     let task = &thread.task;
     if task.is_server() {
-        task.record(cause);
-        if let Some((watcher, bits)) = &*task.watcher.lock() {
-            watcher.notify(*bits);
-        }
+        task.end(cause);
         sched::exit_current()
     }
     crate::panic::fatal(format_args!("task {} failed: {cause:?}", task.name))

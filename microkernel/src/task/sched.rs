@@ -34,8 +34,10 @@ struct RunQueues {
 // SAFETY: the pointers are `Arc`s given up to the queue; only the lock's holder follows them.
 unsafe impl Send for RunQueues {}
 
-static QUEUES: IrqLock<RunQueues> =
-    IrqLock::new(RunQueues { queues: [const { Queue { head: null_mut(), tail: null_mut() } }; PRIORITIES], occupied: 0 });
+static QUEUES: IrqLock<RunQueues> = IrqLock::new(RunQueues {
+    queues: [const { Queue { head: null_mut(), tail: null_mut() } }; PRIORITIES],
+    occupied: 0,
+});
 
 impl RunQueues {
     /// Appends (or, for a preempted thread, prepends) a thread, taking a reference over.
@@ -108,7 +110,7 @@ static LOCAL: Local = Local {
     vector_owner: AtomicPtr::new(null_mut()),
     bases_owner: AtomicPtr::new(null_mut()),
     since: AtomicU64::new(0),
-    data: UnsafeCell::new(percpu::PerCpu::new(0)),
+    data: UnsafeCell::new(percpu::PerCpu::new()),
 };
 
 /// Sets up the boot processor: its own data and segments.
@@ -175,10 +177,16 @@ pub fn yield_now() {
 
 /// At the end of a core section with another thread wanted: switches, unless the running thread is cooperative.
 pub fn preempt() {
-    if percpu::cooperative() == 0 && percpu::current() != 0 {
+    if percpu::cooperative() != 0 || percpu::current() == 0 {
+        return;
+    }
+    loop {
         percpu::core_enter();
         switch_away(Some(false));
-        percpu::core_leave();
+        // Interrupts that were held back during the switch arrive here and may want another one.
+        if !percpu::core_leave() || percpu::need_resched() == 0 {
+            return;
+        }
     }
 }
 
@@ -203,7 +211,7 @@ pub fn stop(thread: &ThreadInner) {
 fn switch_away(requeue: Option<bool>) {
     let _interrupts = InterruptsOff::enter();
     let old = percpu::current() as *mut ThreadInner;
-    let next = {
+    let (next, shared) = {
         let mut queues = QUEUES.lock();
         percpu::set_need_resched(0);
         if let Some(front) = requeue {
@@ -213,14 +221,25 @@ fn switch_away(requeue: Option<bool>) {
             if !better && !is_idle(running) {
                 return;
             }
-            if !is_idle(running) && running.state.compare_exchange(state::RUNNING, state::READY, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            if !is_idle(running)
+                && running
+                    .state
+                    .compare_exchange(state::RUNNING, state::READY, Ordering::SeqCst, Ordering::SeqCst)
+                    .is_ok()
+            {
                 // SAFETY: one more reference for the queue.
                 unsafe { Arc::increment_strong_count(old) };
                 queues.push(old, front);
             }
         }
-        next_live(&mut queues)
+        let next = next_live(&mut queues);
+        // SAFETY: `next` was taken from the queue with its reference.
+        let shared = queues.top() == Some(usize::from(unsafe { (*next).priority }));
+        (next, shared)
     };
+    if shared {
+        crate::time::timer::want_quantum(QUANTUM_NS);
+    }
     if core::ptr::eq(next, old) {
         // SAFETY: chosen from the queue or idle; its extra reference from the queue goes.
         unsafe { take_up(next, old) };
@@ -237,7 +256,7 @@ fn next_live(queues: &mut RunQueues) -> *mut ThreadInner {
         if unsafe { (*thread).state.load(Ordering::SeqCst) } != state::DEAD {
             return thread;
         }
-        // SAFETY: as above. The last reference to a thread is never dropped here: its task holds one.
+        // SAFETY: as above. If the task was reaped meanwhile, this frees the thread: plain memory of the core.
         unsafe { Arc::decrement_strong_count(thread) };
     }
     let idle = LOCAL.idle.load(Ordering::Relaxed);

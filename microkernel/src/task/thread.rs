@@ -166,7 +166,14 @@ impl PartialEq for Thread {
 impl Eq for Thread {}
 
 impl ThreadInner {
-    fn new(task: &Task, name: &str, priority: u8, stack: Option<Stack>, (top, floor): (u64, u64), user: Option<UserState>) -> Self {
+    fn new(
+        task: &Task,
+        name: &str,
+        priority: u8,
+        stack: Option<Stack>,
+        (top, floor): (u64, u64),
+        user: Option<UserState>,
+    ) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             name: String::from(name),
@@ -287,7 +294,13 @@ pub(crate) fn adopt(task: &Task, name: &str) -> Arc<ThreadInner> {
     Arc::new(ThreadInner::new(task, name, 0, None, (0, 0), None))
 }
 
-pub(crate) fn spawn_in(task: &Task, name: &str, priority: u8, stack_bytes: usize, start: Start) -> Result<Thread, NoMemory> {
+pub(crate) fn spawn_in(
+    task: &Task,
+    name: &str,
+    priority: u8,
+    stack_bytes: usize,
+    start: Start,
+) -> Result<Thread, NoMemory> {
     let _section = CoreSection::enter();
     let stack = Stack::new(stack_bytes)?;
     let (top, floor) = (stack.top(), stack.floor());
@@ -300,11 +313,14 @@ pub(crate) fn spawn_in(task: &Task, name: &str, priority: u8, stack_bytes: usize
         }),
     };
     let thread = Arc::new(ThreadInner::new(task, name, priority, Some(stack), (top, floor), user));
-    // SAFETY: the stack is new, and the boxes are taken over by the entry functions.
+    // SAFETY: the stack is new and large enough, and its top is aligned to pages.
     let rsp = unsafe {
         match start {
+            // On the stack, so that nothing is left over when the thread is killed before it runs.
             Start::Kernel { entry, argument } => {
-                context::prepare(top, kernel_entry, Box::into_raw(Box::new((entry, argument))) as u64)
+                let at = top - size_of::<(fn(usize), usize)>() as u64;
+                (at as *mut (fn(usize), usize)).write((entry, argument));
+                context::prepare(at & !15, kernel_entry, at)
             }
             Start::User { context, fs_base, vector } => {
                 let user = thread.user.as_ref().expect("made above");
@@ -327,8 +343,8 @@ pub(crate) fn spawn_in(task: &Task, name: &str, priority: u8, stack_bytes: usize
 
 extern "C" fn kernel_entry(argument: u64) -> ! {
     sched::after_switch();
-    // SAFETY: `spawn_in` made the box for this thread alone.
-    let (entry, argument) = *unsafe { Box::from_raw(argument as *mut (fn(usize), usize)) };
+    // SAFETY: `spawn_in` put both there for this thread alone.
+    let (entry, argument) = unsafe { (argument as *const (fn(usize), usize)).read() };
     crate::arch::cpu::enable_interrupts();
     if percpu::core_leave() && percpu::need_resched() != 0 {
         sched::preempt();
@@ -361,7 +377,13 @@ fn finish() -> ! {
 ///
 /// `vector` is the vector state to start with: a fresh one, or a copy of the running thread's.
 /// Errors: no memory for its stack.
-pub fn spawn_user(name: &str, context: UserContext, fs_base: u64, inherit_vector: bool, data: Box<dyn Any + Send + Sync>) -> Result<Thread, NoMemory> {
+pub fn spawn_user(
+    name: &str,
+    context: UserContext,
+    fs_base: u64,
+    inherit_vector: bool,
+    data: Box<dyn Any + Send + Sync>,
+) -> Result<Thread, NoMemory> {
     let _section = CoreSection::enter();
     let vector = inherit_vector.then(copy_vector_state).flatten();
     let start = Start::User { context, fs_base, vector };

@@ -55,10 +55,10 @@ fn tsc_hz() -> Option<u64> {
             }
         }
     }
-    if hypervisor.as_ref().is_some_and(|signature| signature.starts_with(b"KVMKVMKVM")) {
-        if let Some(hz) = kvm_clock_hz() {
-            return Some(hz);
-        }
+    if hypervisor.as_ref().is_some_and(|signature| signature.starts_with(b"KVMKVMKVM"))
+        && let Some(hz) = kvm_clock_hz()
+    {
+        return Some(hz);
     }
     if __cpuid(0).eax >= 0x15 {
         let ratio = __cpuid(0x15);

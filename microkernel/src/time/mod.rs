@@ -82,7 +82,7 @@ impl ClockParameters {
 }
 
 fn scale(cycles: u64, multiplier: u64) -> u64 {
-    (u128::from(cycles) * u128::from(multiplier) >> SHIFT) as u64
+    ((u128::from(cycles) * u128::from(multiplier)) >> SHIFT) as u64
 }
 
 /// Nanoseconds since boot; never goes back.

@@ -9,8 +9,8 @@ use alloc::collections::BTreeMap;
 /// Identifies an armed deadline.
 pub(crate) type Key = (u64, u64);
 
-/// A raw pointer to a sleeping thread: valid while its entry stands, since the thread removes it when it wakes
-/// and a dead task's threads stay until its entries have fired.
+/// A raw pointer to a sleeping thread with a reference of its own, which goes when the thread wakes, when the deadline
+/// has come, or when the thread's task is reaped.
 struct Sleeper(*const ThreadInner);
 
 // SAFETY: see `Sleeper`; `wake` touches atomics only.
@@ -63,6 +63,22 @@ pub(crate) fn disarm(key: Key) {
     let removed = TIMERS.lock().deadlines.remove(&key);
     if let Some(sleeper) = removed {
         release(&sleeper);
+    }
+}
+
+/// Takes all deadlines of a thread back that will not run again.
+pub(crate) fn forget(thread: &ThreadInner) {
+    loop {
+        let removed = {
+            let mut timers = TIMERS.lock();
+            let key =
+                timers.deadlines.iter().find(|(_, sleeper)| core::ptr::eq(sleeper.0, thread)).map(|(key, _)| *key);
+            key.and_then(|key| timers.deadlines.remove(&key))
+        };
+        match removed {
+            Some(sleeper) => release(&sleeper),
+            None => return,
+        }
     }
 }
 

@@ -109,7 +109,8 @@ impl System {
 }
 
 fn instances(inventory: &Inventory) -> Vec<Instance> {
-    let devices = |kind: virtio::Kind| inventory.devices.iter().enumerate().filter(move |(_, found)| found.kind() == kind);
+    let devices =
+        |kind: virtio::Kind| inventory.devices.iter().enumerate().filter(move |(_, found)| found.kind() == kind);
     let mut list = Vec::new();
     let serial = devices(virtio::Kind::Serial).next().map(|(position, _)| position);
     list.push(Instance::new(Kind::Console, "", serial, Vec::new()));

@@ -33,12 +33,19 @@ pub enum BootError {
 impl fmt::Display for BootError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Options(OptionsError::NoVolume) => f.write_str("the root volume cannot be used; write the image anew with imagegen"),
+            Self::Options(OptionsError::NoVolume) => {
+                f.write_str("the root volume cannot be used; write the image anew with imagegen")
+            }
             Self::Options(OptionsError::Gone) => f.write_str("the server of the root volume died"),
-            Self::Options(OptionsError::NoMemory) | Self::NoMemory => f.write_str("too little memory; give the VM more with -m"),
+            Self::Options(OptionsError::NoMemory) | Self::NoMemory => {
+                f.write_str("too little memory; give the VM more with -m")
+            }
             Self::NoDisk => f.write_str("no disk was found; attach the image as a virtio disk"),
             Self::NoProgram => f.write_str("the image's manifest names no program; write the image anew with imagegen"),
-            Self::NoShare(tag) => write!(f, "the image mounts share {tag}, but the VM has no 9P device with that tag; start it as imagegen --print-qemu says"),
+            Self::NoShare(tag) => write!(
+                f,
+                "the image mounts share {tag}, but the VM has no 9P device with that tag; start it as imagegen --print-qemu says"
+            ),
             Self::BadMount(path) => write!(f, "the manifest's mount path {path:?} is not absolute"),
         }
     }

@@ -55,13 +55,83 @@ const MIB: usize = 1 << 20;
 
 /// The table.
 pub const TABLE: [Row; 9] = [
-    Row { kind: Kind::Block, word: "block", priority: 6, depth: 64, heap_bytes: 4 * MIB, stack_bytes: 32 * KIB, keep_bytes: 0, restart: Restart::Anew, calls: &[] },
-    Row { kind: Kind::Nic, word: "nic", priority: 6, depth: 256, heap_bytes: 8 * MIB, stack_bytes: 32 * KIB, keep_bytes: 0, restart: Restart::Anew, calls: &[] },
-    Row { kind: Kind::Console, word: "console", priority: 6, depth: 32, heap_bytes: 4 * MIB, stack_bytes: 32 * KIB, keep_bytes: 0, restart: Restart::Anew, calls: &[] },
-    Row { kind: Kind::Tfs, word: "tfs", priority: 5, depth: 64, heap_bytes: 512 * MIB, stack_bytes: 64 * KIB, keep_bytes: 64 * KIB, restart: Restart::EndVm, calls: &[Kind::Block] },
-    Row { kind: Kind::P9, word: "p9", priority: 5, depth: 64, heap_bytes: 64 * MIB, stack_bytes: 64 * KIB, keep_bytes: 0, restart: Restart::EndVm, calls: &[] },
-    Row { kind: Kind::Net, word: "net", priority: 4, depth: 256, heap_bytes: 256 * MIB, stack_bytes: 64 * KIB, keep_bytes: 0, restart: Restart::EndVm, calls: &[Kind::Nic] },
-    Row { kind: Kind::Control, word: "control", priority: 3, depth: 8, heap_bytes: MIB, stack_bytes: 32 * KIB, keep_bytes: 0, restart: Restart::Anew, calls: &[Kind::Console] },
+    Row {
+        kind: Kind::Block,
+        word: "block",
+        priority: 6,
+        depth: 64,
+        heap_bytes: 4 * MIB,
+        stack_bytes: 32 * KIB,
+        keep_bytes: 0,
+        restart: Restart::Anew,
+        calls: &[],
+    },
+    Row {
+        kind: Kind::Nic,
+        word: "nic",
+        priority: 6,
+        depth: 256,
+        heap_bytes: 8 * MIB,
+        stack_bytes: 32 * KIB,
+        keep_bytes: 0,
+        restart: Restart::Anew,
+        calls: &[],
+    },
+    Row {
+        kind: Kind::Console,
+        word: "console",
+        priority: 6,
+        depth: 32,
+        heap_bytes: 4 * MIB,
+        stack_bytes: 32 * KIB,
+        keep_bytes: 0,
+        restart: Restart::Anew,
+        calls: &[],
+    },
+    Row {
+        kind: Kind::Tfs,
+        word: "tfs",
+        priority: 5,
+        depth: 64,
+        heap_bytes: 512 * MIB,
+        stack_bytes: 64 * KIB,
+        keep_bytes: 64 * KIB,
+        restart: Restart::EndVm,
+        calls: &[Kind::Block],
+    },
+    Row {
+        kind: Kind::P9,
+        word: "p9",
+        priority: 5,
+        depth: 64,
+        heap_bytes: 64 * MIB,
+        stack_bytes: 64 * KIB,
+        keep_bytes: 0,
+        restart: Restart::EndVm,
+        calls: &[],
+    },
+    Row {
+        kind: Kind::Net,
+        word: "net",
+        priority: 4,
+        depth: 256,
+        heap_bytes: 256 * MIB,
+        stack_bytes: 64 * KIB,
+        keep_bytes: 0,
+        restart: Restart::EndVm,
+        calls: &[Kind::Nic],
+    },
+    Row {
+        kind: Kind::Control,
+        word: "control",
+        priority: 3,
+        depth: 8,
+        heap_bytes: MIB,
+        stack_bytes: 32 * KIB,
+        keep_bytes: 0,
+        restart: Restart::Anew,
+        calls: &[Kind::Console],
+    },
     Row {
         kind: Kind::Linux,
         word: "linux",
@@ -73,7 +143,17 @@ pub const TABLE: [Row; 9] = [
         restart: Restart::EndVm,
         calls: &[Kind::Tfs, Kind::P9, Kind::Net, Kind::Console, Kind::Control],
     },
-    Row { kind: Kind::Supervisor, word: "supervisor", priority: 7, depth: 16, heap_bytes: MIB, stack_bytes: 64 * KIB, keep_bytes: 0, restart: Restart::EndVm, calls: &[] },
+    Row {
+        kind: Kind::Supervisor,
+        word: "supervisor",
+        priority: 7,
+        depth: 16,
+        heap_bytes: MIB,
+        stack_bytes: 64 * KIB,
+        keep_bytes: 0,
+        restart: Restart::EndVm,
+        calls: &[],
+    },
 ];
 
 /// The line of a kind.
@@ -93,7 +173,10 @@ const _: () = {
     while index < TABLE.len() {
         let mut call = 0;
         while call < TABLE[index].calls.len() {
-            assert!(row(TABLE[index].calls[call]).priority > TABLE[index].priority, "calls go only to more important tasks");
+            assert!(
+                row(TABLE[index].calls[call]).priority > TABLE[index].priority,
+                "calls go only to more important tasks"
+            );
             call += 1;
         }
         index += 1;

@@ -65,7 +65,9 @@ impl<P: Protocol> Link<P> {
         let guard = Cancel { inner: &self.inner, token: Some(token) };
         poll_fn(|cx| self.inner.poll_done(token, cx.waker())).await;
         guard.disarm();
-        match self.inner.outbox.take(token, &mut buffer) {
+        let reply_len = self.inner.outbox.take(token, &mut buffer);
+        self.inner.room.notify();
+        match reply_len {
             None => C::Reply::peer_gone(),
             Some(len) => match protocol::decode(&buffer[..len.min(MESSAGE_BYTES)]) {
                 Ok((_, reply)) => reply,
@@ -125,7 +127,6 @@ impl Inner {
                 }
             }
         }
-        self.room.notify();
     }
 }
 

@@ -63,15 +63,7 @@ impl Segments {
             reserved3: 0,
             io_map: size_of::<TaskState>() as u16,
         };
-        let gdt = [
-            0,
-            0x00af_9b00_0000_ffff,
-            0x00cf_9300_0000_ffff,
-            0x00cf_f300_0000_ffff,
-            0x00af_fb00_0000_ffff,
-            0,
-            0,
-        ];
+        let gdt = [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x00cf_f300_0000_ffff, 0x00af_fb00_0000_ffff, 0, 0];
         Self(UnsafeCell::new(Tables { gdt, tss, stacks: [[0; IST_BYTES]; 3] }))
     }
 

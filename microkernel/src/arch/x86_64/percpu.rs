@@ -22,8 +22,6 @@ pub struct PerCpu {
     pub need_resched: u32,
     /// Work before the next return to user mode: attention of the running thread, or `need_resched`.
     pub return_work: u32,
-    /// Number of the processor, from 0.
-    pub number: u32,
     /// The running thread, a raw `Arc<ThreadInner>`.
     pub current: u64,
     /// 1 if the running thread is never preempted in kernel mode (program threads).
@@ -40,8 +38,8 @@ pub const KERNEL_RSP: usize = offset_of!(PerCpu, kernel_rsp);
 pub const RETURN_WORK: usize = offset_of!(PerCpu, return_work);
 
 impl PerCpu {
-    /// Data of processor `number` before its first thread.
-    pub const fn new(number: u32) -> Self {
+    /// Data of a processor before its first thread.
+    pub const fn new() -> Self {
         Self {
             this: 0,
             user_rsp: 0,
@@ -49,7 +47,6 @@ impl PerCpu {
             core_depth: 1,
             need_resched: 0,
             return_work: 0,
-            number,
             current: 0,
             cooperative: 0,
             stack_floor: 0,
@@ -73,11 +70,11 @@ pub unsafe fn install(data: *mut PerCpu) {
     }
 }
 
-macro_rules! field {
-    ($(#[$doc:meta])* $get:ident, $set:ident, $field:ident, $kind:ty, $access:literal) => {
+macro_rules! reader {
+    ($(#[$doc:meta])* $name:ident, $field:ident, $kind:ty, $access:literal) => {
         $(#[$doc])*
         #[inline(always)]
-        pub fn $get() -> $kind {
+        pub fn $name() -> $kind {
             #[cfg(target_os = "none")]
             {
                 let value: $kind;
@@ -91,9 +88,14 @@ macro_rules! field {
             #[cfg(not(target_os = "none"))]
             0
         }
-        /// Sets the field read by its twin.
+    };
+}
+
+macro_rules! writer {
+    ($(#[$doc:meta])* $name:ident, $field:ident, $kind:ty, $access:literal) => {
+        $(#[$doc])*
         #[inline(always)]
-        pub fn $set(value: $kind) {
+        pub fn $name(value: $kind) {
             #[cfg(target_os = "none")]
             // SAFETY: GS points at this processor's `PerCpu`; one instruction writes the field.
             unsafe {
@@ -106,30 +108,54 @@ macro_rules! field {
     };
 }
 
-field!(
+reader! {
     /// Nesting of core sections.
-    core_depth, set_core_depth, core_depth, u32, "e");
-field!(
-    /// Another thread should run.
-    need_resched, set_need_resched, need_resched, u32, "e");
-field!(
-    /// Work before the return to user mode.
-    return_work, set_return_work, return_work, u32, "e");
-field!(
-    /// Number of this processor.
-    number, set_number, number, u32, "e");
-field!(
-    /// The running thread.
-    current, set_current, current, u64, "r");
-field!(
-    /// Whether the running thread is cooperative.
-    cooperative, set_cooperative, cooperative, u32, "e");
-field!(
-    /// Top of the running thread's stack.
-    kernel_rsp, set_kernel_rsp, kernel_rsp, u64, "r");
-field!(
+    core_depth, core_depth, u32, "e"
+}
+writer! {
+    /// Sets the nesting of core sections.
+    set_core_depth, core_depth, u32, "e"
+}
+reader! {
+    /// Whether another thread should run.
+    need_resched, need_resched, u32, "e"
+}
+writer! {
+    /// Says whether another thread should run.
+    set_need_resched, need_resched, u32, "e"
+}
+writer! {
+    /// Says whether there is work before the return to user mode.
+    set_return_work, return_work, u32, "e"
+}
+reader! {
+    /// The running thread, 0 before there is one.
+    current, current, u64, "r"
+}
+writer! {
+    /// Sets the running thread.
+    set_current, current, u64, "r"
+}
+reader! {
+    /// Whether the running thread is cooperative in kernel mode.
+    cooperative, cooperative, u32, "e"
+}
+writer! {
+    /// Says whether the running thread is cooperative in kernel mode.
+    set_cooperative, cooperative, u32, "e"
+}
+writer! {
+    /// Sets the top of the running thread's stack.
+    set_kernel_rsp, kernel_rsp, u64, "r"
+}
+reader! {
     /// Lowest stack address for core entry.
-    stack_floor, set_stack_floor, stack_floor, u64, "r");
+    stack_floor, stack_floor, u64, "r"
+}
+writer! {
+    /// Sets the lowest stack address for core entry.
+    set_stack_floor, stack_floor, u64, "r"
+}
 
 /// Enters one more level of core section.
 #[inline(always)]

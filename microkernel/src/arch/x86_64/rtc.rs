@@ -35,7 +35,8 @@ fn sample() -> Sample {
 
 fn decode(sample: &Sample) -> Option<u64> {
     let status = sample[6];
-    let number = |raw: u8| if status & BINARY != 0 { u64::from(raw) } else { u64::from(raw >> 4) * 10 + u64::from(raw & 15) };
+    let number =
+        |raw: u8| if status & BINARY != 0 { u64::from(raw) } else { u64::from(raw >> 4) * 10 + u64::from(raw & 15) };
     let hours = if status & HOURS_24 != 0 {
         number(sample[2])
     } else {

@@ -4,9 +4,9 @@
 
 use super::Frame;
 use crate::arch::usercopy;
+use crate::mm::PAGE_SIZE;
 use crate::mm::layout::physical_to_virtual;
 use crate::mm::user::{Fault, UserRead, UserWrite};
-use crate::mm::PAGE_SIZE;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The range does not lie inside the frame.

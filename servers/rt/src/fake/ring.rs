@@ -34,12 +34,8 @@ pub fn ring_pair(
     bells: Rc<RefCell<Vec<u32>>>,
     pending: Rc<Cell<Bits>>,
 ) -> (Rc<dyn Ring>, Rc<dyn Ring>) {
-    let shared = Rc::new(Shared {
-        bytes: RefCell::default(),
-        capacity,
-        closed: Default::default(),
-        tags: Default::default(),
-    });
+    let shared =
+        Rc::new(Shared { bytes: RefCell::default(), capacity, closed: Default::default(), tags: Default::default() });
     let end = |side| End { shared: shared.clone(), side, bells: bells.clone(), pending: pending.clone() };
     (Rc::new(end(Side::Producer)), Rc::new(end(Side::Consumer)))
 }
