@@ -36,6 +36,7 @@ pub use task::thread;
 /// CPU facts for the front end.
 pub mod cpu {
     pub use crate::arch::cpu::{Features, features};
+    pub use crate::arch::describe::{Description, Flags, describe};
 }
 
 /// Makes `$main` (a `fn()`) the first task of a kernel binary, and installs the panic handler.

@@ -65,6 +65,32 @@ impl RunQueues {
         self.occupied |= 1 << priority;
     }
 
+    /// Takes a thread out, wherever it stands; whether it was there. Its reference is the caller's then.
+    fn remove(&mut self, thread: &ThreadInner) -> bool {
+        let priority = usize::from(thread.priority);
+        let queue = &mut self.queues[priority];
+        let (mut before, mut at) = (null_mut::<ThreadInner>(), queue.head);
+        // SAFETY: the queue owns a reference to every thread in it, and the lock is held.
+        unsafe {
+            while !at.is_null() && !core::ptr::eq(at, thread) {
+                (before, at) = (at, (*at).next.load(Ordering::Relaxed));
+            }
+            let Some(found) = at.as_ref() else { return false };
+            let behind = found.next.load(Ordering::Relaxed);
+            match before.as_ref() {
+                Some(before) => before.next.store(behind, Ordering::Relaxed),
+                None => queue.head = behind,
+            }
+            if behind.is_null() {
+                queue.tail = before;
+            }
+        }
+        if queue.head.is_null() {
+            self.occupied &= !(1 << priority);
+        }
+        true
+    }
+
     fn top(&self) -> Option<usize> {
         self.occupied.checked_ilog2().map(|priority| priority as usize)
     }
@@ -202,9 +228,17 @@ pub fn exit_current() -> ! {
     unreachable!("a dead thread was scheduled")
 }
 
-/// Keeps a thread from ever running again. It must not be the running one.
+/// Keeps a thread from ever running again, once it has left the processor.
 pub fn stop(thread: &ThreadInner) {
-    thread.state.store(state::DEAD, Ordering::SeqCst);
+    let queued = {
+        let mut queues = QUEUES.lock();
+        thread.state.store(state::DEAD, Ordering::SeqCst);
+        queues.remove(thread)
+    };
+    if queued {
+        // SAFETY: the reference of the queue; the caller has one of its own.
+        unsafe { Arc::decrement_strong_count(core::ptr::from_ref(thread)) };
+    }
 }
 
 /// Chooses the next thread and switches to it. `requeue`: the running thread stays ready (at the front or not).

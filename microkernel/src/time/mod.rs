@@ -110,6 +110,11 @@ pub(crate) fn cycles_to_ns(cycles: u64) -> u64 {
     scale(cycles, parameters().multiplier)
 }
 
+/// Rate of the TSC in kHz, as far as it is known.
+pub(crate) fn tsc_khz() -> u64 {
+    ((1_000_000u128 << SHIFT) / u128::from(parameters().multiplier.max(1))) as u64
+}
+
 fn read_wall_seconds() -> u64 {
     rtc::read().unwrap_or(0)
 }

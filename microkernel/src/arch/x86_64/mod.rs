@@ -7,6 +7,7 @@ pub(crate) mod apic;
 mod boot;
 pub(crate) mod context;
 pub(crate) mod cpu;
+pub(crate) mod describe;
 pub(crate) mod fpu;
 pub(crate) mod gdt;
 pub(crate) mod idt;
