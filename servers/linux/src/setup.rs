@@ -4,11 +4,10 @@ use crate::events::Events;
 use crate::process::{Process, Started, install};
 use crate::remote::{Client, Remote};
 use crate::{exec, fs, identity, mm, syscall, thread, time};
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use microkernel::channel::Port;
-use microkernel::log;
-use microkernel::power;
-use protocol::control::SKIFF_FAILED;
 
 /// A filesystem to mount besides the root.
 pub struct MountPoint {
@@ -46,17 +45,12 @@ pub struct Setup {
     pub cpus: u32,
 }
 
-/// Starts the program; runs in the first thread of task `linux` and never returns.
+/// Starts the program; runs in the first thread of task `linux`, which ends once the program runs.
 ///
-/// A program that cannot be started ends the VM with status 125 and a sentence on the log.
-pub fn start(setup: Setup) -> ! {
-    match prepare(setup) {
-        Ok(()) => microkernel::task::thread::exit(),
-        Err(reason) => {
-            log!("linux: cannot start the program: {reason}");
-            power::exit(SKIFF_FAILED)
-        }
-    }
+/// Errors: a sentence that says why the program cannot be started.
+pub fn start(setup: Setup) -> Result<Infallible, String> {
+    prepare(setup).map_err(|reason| reason.to_string())?;
+    microkernel::task::thread::exit()
 }
 
 fn prepare(setup: Setup) -> Result<(), exec::StartError> {

@@ -23,7 +23,7 @@ pub fn enter(position: usize) {
         }
         Kind::Net => net::run(ports, net::Addressing::default()),
         Kind::Control => control::run(ports),
-        Kind::Linux => unreachable!("the front end is no instance"),
+        Kind::Linux | Kind::Supervisor => unreachable!("these are no instances"),
     }
 }
 

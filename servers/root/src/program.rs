@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use microkernel::channel::Connection;
+use microkernel::channel::{Connection, Port};
 use microkernel::task::{Task, TaskSpec, Trust};
 use microkernel::{log, power, thread};
 use protocol::control::SKIFF_FAILED;
@@ -28,6 +28,8 @@ pub enum BootError {
     BadMount(String),
     /// A server could not be started.
     NoMemory,
+    /// The front end cannot start the program, for this reason.
+    Program(String),
 }
 
 impl fmt::Display for BootError {
@@ -40,6 +42,7 @@ impl fmt::Display for BootError {
             Self::Options(OptionsError::NoMemory) | Self::NoMemory => {
                 f.write_str("too little memory; give the VM more with -m")
             }
+            Self::Program(reason) => f.write_str(reason),
             Self::NoDisk => f.write_str("no disk was found; attach the image as a virtio disk"),
             Self::NoProgram => f.write_str("the image's manifest names no program; write the image anew with imagegen"),
             Self::NoShare(tag) => write!(
@@ -81,32 +84,30 @@ pub fn spawn() {
     Task::spawn(&spec, None).expect("memory at boot");
 }
 
-fn connect(kind: Kind) -> Option<Connection> {
+/// The port of a server that the front end may call.
+fn port(kind: Kind) -> Option<Port> {
     assert!(row(Kind::Linux).calls.contains(&kind), "the task table grants every connection");
-    system().first(kind).map(connect_to)
-}
-
-fn connect_to(instance: &Instance) -> Connection {
-    Connection::new(&instance.port, thread::current(), 0)
+    system().first(kind).map(|instance| instance.port.clone())
 }
 
 fn boot() -> Result<(), BootError> {
     if system().first(Kind::Block).is_none() {
         return Err(BootError::NoDisk);
     }
-    let root = connect(Kind::Tfs).expect("there is always a server for /");
+    let root = port(Kind::Tfs).expect("there is always a server for /");
     let setup = {
-        let options = Options::open(&root)?;
+        let server = Connection::new(&root, thread::current(), 0);
+        let options = Options::open(&server)?;
         let mounts = start_shares(&options)?;
         tracing::apply(&options.text("skiff_trace")?.unwrap_or_default());
         let program = options.raw("program")?.filter(|path| !path.is_empty()).ok_or(BootError::NoProgram)?;
-        let net = system().first(Kind::Nic).and_then(|_| connect(Kind::Net));
+        let net = system().first(Kind::Nic).and_then(|_| port(Kind::Net));
         linux::Setup {
-            root: connect(Kind::Tfs).expect("there is always a server for /"),
+            root,
             mounts,
             net,
-            console: connect(Kind::Console).expect("there is always a console"),
-            control: connect(Kind::Control).expect("there is always a control server"),
+            console: port(Kind::Console).expect("there is always a console"),
+            control: port(Kind::Control).expect("there is always a control server"),
             program,
             arguments: options.list("arguments")?,
             environment: options.list("environment")?,
@@ -115,11 +116,11 @@ fn boot() -> Result<(), BootError> {
             cpus: 1,
         }
     };
-    linux::start(setup)
+    match linux::start(setup).map_err(BootError::Program)? {}
 }
 
 /// Starts one server per mounted share and connects to it.
-fn start_shares(options: &Options<'_>) -> Result<Vec<linux::Mount>, BootError> {
+fn start_shares(options: &Options<'_>) -> Result<Vec<linux::MountPoint>, BootError> {
     let mut shares = Vec::new();
     for mount in options.list("mounts")? {
         let text = String::from_utf8_lossy(&mount).into_owned();
@@ -141,7 +142,7 @@ fn start_shares(options: &Options<'_>) -> Result<Vec<linux::Mount>, BootError> {
     for (index, (path, read_only)) in facts.into_iter().enumerate() {
         start(first + index, watcher()).map_err(|_| BootError::NoMemory)?;
         let instance = system().instance(first + index).expect("just made");
-        mounts.push(linux::Mount { path: path.into_bytes(), client: connect_to(instance), read_only });
+        mounts.push(linux::MountPoint { path: path.into_bytes(), port: instance.port.clone(), read_only });
     }
     Ok(mounts)
 }
