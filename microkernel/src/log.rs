@@ -62,16 +62,25 @@ pub fn uart_line(words: fmt::Arguments<'_>) {
     let _ = writeln!(Uart, "skiff: {words}");
 }
 
-/// Makes the running thread the reader: `bits` are notified at every line, and the UART is left alone from now on.
+/// Makes the running thread the reader: `bits` are notified at every line.
 pub fn attach_reader(bits: u64) {
     let thread = crate::task::thread::current();
     RING.lock().reader = Some((thread, bits));
+}
+
+/// Keeps log lines off the UART from now on: a reader will come for them.
+pub fn hold() {
     TO_UART.store(false, Ordering::Relaxed);
 }
 
-/// Sends log lines to the UART again; for a system without a log stream.
+/// Sends what nobody has taken, and all further lines, to the UART; for a system that ends.
 pub fn use_uart() {
     TO_UART.store(true, Ordering::Relaxed);
+    let Some(mut ring) = RING.try_lock() else { return };
+    while ring.start < ring.end {
+        serial::write(&[ring.bytes[ring.start % BYTES]]);
+        ring.start += 1;
+    }
 }
 
 /// Writes bytes to the UART, as they are: the sink of last resort for streams without a device.

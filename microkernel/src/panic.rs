@@ -56,6 +56,7 @@ fn begin() {
     if REPORTING.swap(true, Ordering::SeqCst) {
         power::exit(FAILED);
     }
+    crate::log::use_uart();
 }
 
 fn report_running() {

@@ -21,7 +21,7 @@ mod tracing;
 mod watch;
 
 use instances::System;
-use microkernel::power;
+use microkernel::{log, power};
 
 microkernel::entry!(main);
 
@@ -34,6 +34,7 @@ fn main() {
     if microkernel::device::command_line().split_whitespace().any(|word| word == PROBE) {
         power::exit(PROBE_STATUS);
     }
+    log::hold();
     System::install(virtio::discover());
     watch::run()
 }

@@ -138,7 +138,7 @@ pub const TABLE: [Row; 9] = [
         priority: 2,
         depth: 1,
         heap_bytes: 2048 * MIB,
-        stack_bytes: 32 * KIB,
+        stack_bytes: 96 * KIB,
         keep_bytes: 0,
         restart: Restart::EndVm,
         calls: &[Kind::Tfs, Kind::P9, Kind::Net, Kind::Console, Kind::Control],
