@@ -40,6 +40,16 @@ impl Link {
     }
 }
 
+/// Whether a compiler or another command is there; a test that needs it says so and ends when it is not.
+pub fn available(command: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).any(|folder| folder.join(command).is_file());
+    if !found {
+        eprintln!("skipped: '{command}' is not installed; 'make setup' installs it");
+    }
+    found
+}
+
 /// Compiles a C file into `folder`; the program is named after the source and the form. `flags` come last.
 ///
 /// # Panics
@@ -67,14 +77,20 @@ pub fn go_program(source: &Path, folder: &Path) -> PathBuf {
     program
 }
 
+/// The source of a program below `qemu-tests/apps`.
+pub fn app(name: &str) -> PathBuf {
+    workspace().join("qemu-tests/apps").join(name)
+}
+
 /// Builds a Rust package with a manifest of its own for `target`, and returns the program that it is named for.
 ///
 /// # Panics
 /// As [`c_program`].
 pub fn rust_program(package_folder: &Path, target: &str) -> PathBuf {
+    // As in the Makefile, so that neither builds what the other has built.
     let target_folder = workspace().join("target/examples");
     let mut command = cargo();
-    command.args(["build", "--release", "--quiet", "--target", target, "--manifest-path"]);
+    command.args(["build", "--release", "--locked", "--quiet", "--target", target, "--manifest-path"]);
     command.arg(package_folder.join("Cargo.toml")).arg("--target-dir").arg(&target_folder);
     run(command, "make setup");
     target_folder.join(target).join("release").join(package_folder.file_name().unwrap_or_default())

@@ -1,4 +1,6 @@
-//! A small HTTP/1.1 client: one request, one answer, everything in memory.
+//! A small HTTP/1.1 client: a request, its answer, everything in memory.
+//!
+//! [`get`] opens a connection for each request, a [`Session`] keeps one.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -51,13 +53,42 @@ pub fn get_when_up(port: u16, path: &str, limit: Duration) -> io::Result<Answer>
 
 /// Sends one request and reads the whole answer.
 pub fn request(port: u16, method: &str, path: &str) -> io::Result<Answer> {
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let mut stream = TcpStream::connect_timeout(&address, IO_LIMIT)?;
-    stream.set_read_timeout(Some(IO_LIMIT))?;
-    stream.set_write_timeout(Some(IO_LIMIT))?;
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    read_answer(BufReader::new(stream), method == "HEAD")
+    Session::open(port)?.ask(method, path, "close")
+}
+
+/// One connection for several requests.
+pub struct Session {
+    port: u16,
+    stream: BufReader<TcpStream>,
+}
+
+impl Session {
+    /// Connects to a local port. Errors: those of the connection.
+    pub fn open(port: u16) -> io::Result<Session> {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let stream = TcpStream::connect_timeout(&address, IO_LIMIT)?;
+        stream.set_read_timeout(Some(IO_LIMIT))?;
+        stream.set_write_timeout(Some(IO_LIMIT))?;
+        Ok(Session { port, stream: BufReader::new(stream) })
+    }
+
+    /// Gets `path`; the connection stays. Errors: those of [`get`], also when the server closed the connection.
+    pub fn get(&mut self, path: &str) -> io::Result<Answer> {
+        self.ask("GET", path, "keep-alive")
+    }
+
+    fn ask(&mut self, method: &str, path: &str, connection: &str) -> io::Result<Answer> {
+        let host = self.port;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{host}\r\nConnection: {connection}\r\n\r\n");
+        self.stream.get_mut().write_all(head.as_bytes())?;
+        read_answer(&mut self.stream, method == "HEAD")
+    }
+}
+
+/// A path as it stands in a request: every byte but letters, digits and `-._~/` becomes `%XX` (RFC 3986).
+pub fn percent_encode(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn read_answer(mut reader: impl BufRead, head_only: bool) -> io::Result<Answer> {
@@ -128,6 +159,11 @@ mod tests {
         assert_eq!((answer.status, answer.body.as_slice(), answer.header("x")), (200, &b"abc"[..], Some("y")));
         let chunks = b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\n\r\n";
         assert_eq!(read_answer(&chunks[..], false).unwrap().body, b"abcde");
+    }
+
+    #[test]
+    fn blanks_and_letters_beyond_ascii_are_encoded_in_paths() {
+        assert_eq!(percent_encode("/a b/ä%.txt"), "/a%20b/%C3%A4%25.txt");
     }
 
     #[test]

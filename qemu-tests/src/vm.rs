@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use imagegen::cli::Options;
 use imagegen::commands;
-use imagegen::error::{Error, Result};
+use imagegen::error::{Error, OWN_FAILURE, Result};
 use imagegen::interrupt::Interrupts;
 use imagegen::qemu::process::Outcome;
 use imagegen::qemu::streams::{Input, Streams, private_folder};
@@ -247,6 +247,19 @@ impl End {
             Ok(status) => status,
             Err(why) => panic!("{why}\n{}", self.words.report()),
         }
+    }
+
+    /// What Skiff said about a machine that it could not run: its own words and those of imagegen.
+    ///
+    /// # Panics
+    /// When the machine did not end with status 125; the message shows all streams.
+    pub fn refusal(&self) -> String {
+        let (status, why) = match self.outcome.exit_status() {
+            Ok(status) => (status, String::new()),
+            Err(why) => (why.status(), why.to_string()),
+        };
+        assert_eq!(status, OWN_FAILURE, "status {status} {why}\n{}", self.words.report());
+        format!("{}{}{why}", self.words.log.text(), self.words.uart.text())
     }
 
     /// The program's standard output as text, after a look at its status.
