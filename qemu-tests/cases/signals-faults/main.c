@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
-#include <fenv.h>
 
 static sigjmp_buf back;
 static volatile int signo_seen, code_seen, at_rip;
@@ -52,10 +51,6 @@ int main(void) {
     TRY("breakpoint", __asm__ volatile("int3"));
     TRY("privileged instruction", __asm__ volatile("cli"));
     TRY("port access", __asm__ volatile("outb %%al, $0x80" : : "a"(0)));
-    feenableexcept(FE_DIVBYZERO);
-    volatile double one = 1, nothing = 0;
-    TRY("float division", one = one / nothing);
-    fedisableexcept(FE_ALL_EXCEPT);
 
     FILE *file = tmpfile();
     if (file == NULL || fwrite("x", 1, 1, file) != 1 || fflush(file)) return 1;
