@@ -105,7 +105,7 @@ impl Net {
             if lease != told {
                 told = lease;
                 match lease {
-                    Some(lease) => self.runtime.machine().log(format_args!("net: eth0 is {lease}")),
+                    Some(lease) => self.runtime.note(0, format_args!("eth0 is {lease}")),
                     None => self.runtime.machine().log(format_args!("net: eth0 has lost its address")),
                 }
             }

@@ -83,6 +83,13 @@ impl Runtime {
         &self.0.machine
     }
 
+    /// Records what happens inside the server, for request `request` or 0, if somebody traces it.
+    pub fn note(&self, request: u64, what: core::fmt::Arguments<'_>) {
+        if self.0.machine.tracing() {
+            self.0.machine.trace(&crate::trace::Event::Note { request, what });
+        }
+    }
+
     /// Starts a job; it is polled for the first time by the run loop.
     pub fn spawn(&self, job: impl Future<Output = ()> + 'static) {
         let inner = &self.0;

@@ -75,7 +75,7 @@ fn dhcp_gives_address_gateway_and_name_server() {
         let info = eth0(&bench).await;
         assert_eq!((info.address, info.gateway), (Some((shown(GIVEN), 24)), Some(shown(PEER))));
         assert_eq!((info.dns[0], info.mac, info.up), (Some(shown(PEER)), OUR_MAC, true));
-        assert_eq!(bench.machine.lines(), ["net: eth0 is 10.0.2.77/24, gateway 10.0.2.2, name server 10.0.2.2"]);
+        assert!(bench.machine.lines().is_empty(), "an address is no news unless somebody traces");
         let handle = bench.peer.borrow_mut().listen(7);
         let program = bench.connect(v4(PEER, 7)).await.expect("connected");
         assert_eq!(program.status().await.local.map(|end| end.address), Some(shown(GIVEN)));
