@@ -60,6 +60,11 @@ pub fn process() -> &'static Process {
     PROCESS.get().expect("the process is installed before any handler can run")
 }
 
+/// The process, if it is installed: for files that may change before the program exists.
+pub(crate) fn installed() -> Option<&'static Process> {
+    PROCESS.get()
+}
+
 /// Makes `process` the process; later calls keep the first.
 pub(crate) fn install(process: Process) -> &'static Process {
     PROCESS.call_once(|| process)

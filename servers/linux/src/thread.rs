@@ -416,6 +416,11 @@ pub(crate) fn end_dying() -> ! {
     thread::exit()
 }
 
+/// Id of the running thread; for files that show themselves (`/proc/thread-self`).
+pub(crate) fn current_tid() -> u32 {
+    thread::current_data::<Arc<LinuxThread>>().map_or(PID, |thread| thread.tid)
+}
+
 /// gettid(2).
 pub(crate) fn gettid(cx: &mut Context) -> SysResult {
     Ok(u64::from(cx.thread.tid))

@@ -14,7 +14,7 @@ pub(crate) use process_control::{
     wait4, waitid,
 };
 pub(crate) use random::{fill_random, getrandom};
-pub(crate) use system::{setdomainname, sethostname, sysinfo, uname};
+pub(crate) use system::{RELEASE, setdomainname, sethostname, sysinfo, uname};
 pub(crate) use users::{
     getegid, geteuid, getgid, getgroups, getresgid, getresuid, getuid, setfsgid, setfsuid, setgid, setgroups, setregid,
     setresgid, setresuid, setreuid, setuid,
