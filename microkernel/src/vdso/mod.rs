@@ -1,6 +1,6 @@
 //! The clock that the program reads without entering the kernel: a small ELF shared object and a page of parameters.
 //!
-//! The image is one page, assembled here with its ELF tables (no version section: libraries then accept any version). The
+//! The image is one page, assembled here with its ELF tables (the Go runtime insists on version `LINUX_2.6`). The
 //! clock page must be mapped right behind it, read-only; the functions find it relative to themselves. The page is
 //! guarded by a sequence count that is odd while it changes. What these functions do not know goes to the kernel.
 
@@ -89,13 +89,17 @@ skiff_vdso_image:
 
     .balign 8
 skiff_vdso_dynamic:
-    // SONAME, HASH, STRTAB, SYMTAB, STRSZ, SYMENT, NULL
+    // SONAME, HASH, STRTAB, SYMTAB, STRSZ, SYMENT
     .quad 14, skiff_vdso_soname - skiff_vdso_strings
     .quad 4, skiff_vdso_hash - skiff_vdso_image
     .quad 5, skiff_vdso_strings - skiff_vdso_image
     .quad 6, skiff_vdso_symbols - skiff_vdso_image
     .quad 10, skiff_vdso_strings_end - skiff_vdso_strings
     .quad 11, 24
+    // VERSYM, VERDEF, VERDEFNUM
+    .quad 0x6ffffff0, skiff_vdso_versions - skiff_vdso_image
+    .quad 0x6ffffffc, skiff_vdso_definitions - skiff_vdso_image
+    .quad 0x6ffffffd, 2
     .quad 0, 0
 skiff_vdso_dynamic_end:
 
@@ -120,8 +124,22 @@ skiff_vdso_hash:
     .long 1, 6, 1
     .long 0, 2, 3, 4, 5, 0
 
+    // Version of each symbol: the second definition
+skiff_vdso_versions:
+    .short 0, 2, 2, 2, 2, 2
+    .balign 4
+    // Elf64_Verdef and Elf64_Verdaux: the object itself, then the version that libraries look for
+skiff_vdso_definitions:
+    .short 1, 1, 1, 1
+    .long 0xdeebfa1, 20, 28
+    .long skiff_vdso_soname - skiff_vdso_strings, 0
+    .short 1, 0, 2, 1
+    .long 0x3ae75f6, 20, 0
+    .long skiff_vdso_version - skiff_vdso_strings, 0
+
 skiff_vdso_strings:
     .byte 0
+skiff_vdso_version: .asciz "LINUX_2.6"
 skiff_vdso_soname: .asciz "linux-vdso.so.1"
 skiff_vdso_name_clock_gettime: .asciz "__vdso_clock_gettime"
 skiff_vdso_name_gettimeofday: .asciz "__vdso_gettimeofday"
