@@ -51,8 +51,9 @@ user_copy_raw:
 11: rep movsb
     mov eax, ecx
     ret
-12: lea rax, [rcx * 8 + rdx]
-    ret
+    // A word may begin before the missing page: its bytes up to there are copied one by one.
+12: lea rcx, [rcx * 8 + rdx]
+    jmp 11b
 13: mov rax, rcx
     ret
 
