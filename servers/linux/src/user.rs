@@ -76,16 +76,29 @@ fn partial(wanted: Wanted, len: usize, mut copy: impl FnMut(usize) -> Result<(),
 
 /// Reads a structure.
 pub(crate) fn read_struct<T: Layout>(addr: u64) -> Result<T, Errno> {
-    let mut bytes = Buffer::new(T::BYTES);
-    copy_in(addr, bytes.as_mut())?;
-    Ok(T::get(bytes.as_mut()))
+    with_buffer(T::BYTES, |bytes| {
+        copy_in(addr, bytes)?;
+        Ok(T::get(bytes))
+    })
 }
 
 /// Writes a structure.
 pub(crate) fn write_struct<T: Layout>(addr: u64, value: &T) -> Result<(), Errno> {
-    let mut bytes = Buffer::new(T::BYTES);
-    value.put(bytes.as_mut());
-    copy_out(addr, bytes.as_mut())
+    with_buffer(T::BYTES, |bytes| {
+        value.put(bytes);
+        copy_out(addr, bytes)
+    })
+}
+
+/// Runs `work` with a zeroed buffer of `len` bytes: a small one for small structures, since clearing costs time.
+#[inline(always)]
+fn with_buffer<R>(len: usize, work: impl FnOnce(&mut [u8]) -> R) -> R {
+    match len {
+        0..=16 => work(&mut [0; 16][..len]),
+        17..=64 => work(&mut [0; 64][..len]),
+        65..=512 => work(&mut [0; 512][..len]),
+        _ => work(&mut vec![0; len]),
+    }
 }
 
 /// Writes a structure unless `addr` is null.
@@ -179,23 +192,4 @@ pub(crate) fn read_iovecs(addr: u64, count: usize) -> Result<Vec<IoVec>, Errno> 
         room -= vector.len;
     }
     Ok(vectors)
-}
-
-/// Bytes of one structure: on the stack when small.
-enum Buffer {
-    Small([u8; 256], usize),
-    Large(Vec<u8>),
-}
-
-impl Buffer {
-    fn new(len: usize) -> Self {
-        if len <= 256 { Self::Small([0; 256], len) } else { Self::Large(vec![0; len]) }
-    }
-
-    fn as_mut(&mut self) -> &mut [u8] {
-        match self {
-            Self::Small(bytes, len) => &mut bytes[..*len],
-            Self::Large(bytes) => bytes,
-        }
-    }
 }

@@ -18,6 +18,7 @@ use core::arch::x86_64::__cpuid;
 use linux_abi::memory::Prot;
 use linux_abi::process::{auxv, rlimit};
 use load::{Image, Loaded};
+use microkernel::cpu;
 use microkernel::trap::UserContext;
 
 /// Pages by which the stack's top varies (22 bits, as on Linux).
@@ -32,6 +33,9 @@ const STACK_GAP_MIN: u64 = 128 << 20;
 const STACK_FIRST_BYTES: u64 = 132 << 10;
 /// Where position-independent programs with an interpreter lie (`ELF_ET_DYN_BASE`).
 const PIE_BASE: u64 = 0x5555_5555_4000;
+
+/// `HWCAP2_FSGSBASE`: the program may use RDFSBASE and its siblings.
+const HWCAP2_FSGSBASE: u64 = 1 << 1;
 
 /// Loads the program and starts its first thread.
 pub(crate) fn run(process: &'static Process) -> Result<(), StartError> {
@@ -122,7 +126,7 @@ fn fill_stack(
         (auxv::GID, ids[3]),
         (auxv::EGID, ids[4]),
         (auxv::SECURE, 0),
-        (auxv::HWCAP2, 0),
+        (auxv::HWCAP2, if cpu::features().fsgsbase { HWCAP2_FSGSBASE } else { 0 }),
     ];
     if let Some(vdso) = vdso {
         vector.insert(0, (auxv::SYSINFO_EHDR, vdso));
