@@ -56,9 +56,11 @@ mod pipe;
 mod poll;
 mod proc;
 mod read_write;
+mod signalfd;
 mod stat;
 mod timerfd;
 mod wait; // wait queues
+mod xattr;
 
 pub use process::{Process, process};
 pub use setup::{MountPoint, Setup, start};

@@ -13,9 +13,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use linux_abi::Errno;
-use linux_abi::poll::Events;
-use microkernel::thread::{self, Thread};
+use linux_abi::file::Events;
+use microkernel::task::thread::{self, Thread};
 use spin::Mutex;
+
+/// What is reported though nobody asked for it.
+pub(crate) const ALWAYS: Events = Events::ERR.union(Events::HUP);
+/// Readable, in both spellings.
+pub(crate) const READABLE: Events = Events::IN.union(Events::RDNORM);
+/// Writable, in both spellings.
+pub(crate) const WRITABLE: Events = Events::OUT.union(Events::WRNORM);
 
 /// Called by a queue when something of interest happened; runs under the queue's lock and must not wait.
 pub(crate) trait Hook: Send + Sync {
@@ -99,7 +106,7 @@ impl WaitQueue {
     /// As [`Self::join`], exclusively if wanted.
     pub(crate) fn join_as(&self, interest: Events, sharing: Sharing) -> Joined<'_> {
         let waiter = Waiter::Thread(thread::current());
-        let interest = interest | Events::ALWAYS;
+        let interest = interest | ALWAYS;
         let slot = self.insert(Entry { waiter, interest, exclusive: sharing == Sharing::Exclusive });
         Joined { queue: self, slot }
     }
