@@ -10,6 +10,7 @@ extern crate alloc;
 
 mod drain;
 mod entries;
+mod entropy;
 mod instances;
 mod machine;
 mod options;

@@ -89,6 +89,7 @@ pub fn run() -> ! {
     let machine = KernelMachine::new(row.word, row);
     let inbox = KernelInbox::open(&Port::new(row.word, row.depth), &machine);
     crate::drain::spawn();
+    crate::entropy::spawn();
     crate::program::spawn();
     let ports = Ports { machine, inbox, links: [].into(), name: row.word.into(), generation: 1 };
     supervisor::run(ports, Rc::new(Tasks), DEATH_BIT)
