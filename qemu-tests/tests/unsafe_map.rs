@@ -13,8 +13,9 @@ use cargo_metadata::{MetadataCommand, Package, Target};
 /// Folders whose crates may contain `unsafe`; each audits it in its own documentation.
 const UNSAFE: [&str; 3] = ["microkernel", "servers/virtio", "loader/boot"];
 
-/// Test kernels that stand in for the microkernel and hence contain machine code of their own.
-const BARE_KERNELS: [&str; 1] = ["qemu-tests/kernels/bios-hello"];
+/// Test kernels that stand in for the microkernel, or fault on purpose, and hence contain machine code of their own.
+const BARE_KERNELS: [&str; 3] =
+    ["qemu-tests/kernels/bios-hello", "qemu-tests/kernels/crash", "qemu-tests/kernels/tasks"];
 
 /// The line that keeps `unsafe` out.
 const FORBID: &str = "#![forbid(unsafe_code)]";

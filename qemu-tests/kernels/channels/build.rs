@@ -1,4 +1,5 @@
 //! Links the kernel with its own layout.
+#![forbid(unsafe_code)]
 
 fn main() {
     let folder = std::env::var("CARGO_MANIFEST_DIR").expect("set by cargo");
