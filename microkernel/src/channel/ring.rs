@@ -11,7 +11,7 @@ use crate::sync::Lock;
 use crate::task::handle::Owned;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Which end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,16 @@ pub struct RingEnd(Owned<End>);
 
 /// An end on its way to another task.
 pub struct Detached(Arc<End>);
+
+/// Makes a moved index seen before its mover looks at the other side's index.
+///
+/// Who moves rings the bell only if the other side may sleep, and sleeps only if the other side has not moved: without the
+/// fence each could see the other's old index, and both would do nothing.
+fn settle(moved: usize) {
+    if moved > 0 {
+        fence(Ordering::SeqCst);
+    }
+}
 
 /// A ring of `pages` pages: its producer's and its consumer's end. `None`: no memory.
 pub fn ring(pages: usize) -> Option<(RingEnd, RingEnd)> {
@@ -159,6 +169,7 @@ impl RingEnd {
         let start = self.shared().put.load(Ordering::Relaxed);
         let (done, fault) = self.pieces(start, len.min(self.writable()), part);
         self.shared().put.store(start + done as u64, Ordering::Release);
+        settle(done);
         (done, fault)
     }
 
@@ -169,6 +180,7 @@ impl RingEnd {
         let start = self.shared().taken.load(Ordering::Relaxed);
         let (done, fault) = self.pieces(start, len.min(self.readable()), part);
         self.shared().taken.store(start + done as u64, Ordering::Release);
+        settle(done);
         (done, fault)
     }
 

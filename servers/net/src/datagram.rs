@@ -28,6 +28,9 @@ const SEND_COUNT: usize = 16;
 /// Bytes of IP and UDP, or IP and ICMP, headers.
 const HEADERS: usize = 28;
 
+/// Longest payload that a record can announce.
+const LONGEST: usize = u16::MAX as usize;
+
 /// UDP or echo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
@@ -286,7 +289,8 @@ impl Stack {
             self.flush_datagram(id, now_ns);
         }
         self.flush_datagram(id, now_ns);
-        if freed > 0 && tx.writable() <= freed {
+        // Whoever waits for room waits for as much as his datagram takes.
+        if freed > 0 && tx.writable() < freed + HEAD_BYTES + LONGEST {
             tx.ring_bell();
         }
     }
