@@ -31,7 +31,7 @@ int main(int argc, char **argv) {
     printf("header size %lu, loads %d\n", getauxval(AT_PHENT), loads > 0);
     const unsigned char *vdso = (const unsigned char *)getauxval(AT_SYSINFO_EHDR);
     printf("vdso is ELF: %d\n", vdso != NULL && memcmp(vdso, "\177ELF", 4) == 0);
-    printf("signal stack at least 2048: %d\n", getauxval(AT_MINSIGSTKSZ) >= 2048);
+    printf("signal stack at least 1024: %d\n", getauxval(AT_MINSIGSTKSZ) >= 1024);
     bss_word += data_word + 1;
     printf("data %d bss %d %s\n", data_word, bss_word, text);
     static char zeros[100000];

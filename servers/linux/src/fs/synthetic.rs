@@ -24,7 +24,7 @@ pub(crate) enum Item {
     /// A file to read.
     Text(Text),
     /// A file to read and write.
-    Setting(Text, fn(&[u8]) -> Result<()>),
+    Setting(Text, fn(u64, &[u8]) -> Result<()>),
     /// A symbolic link with this text.
     Link(Text),
     /// A link that leads straight to a place.
@@ -220,7 +220,7 @@ impl Node for SyntheticNode {
 struct TextFile {
     node: Arc<SyntheticNode>,
     text: Vec<u8>,
-    write: Option<fn(&[u8]) -> Result<()>>,
+    write: Option<fn(u64, &[u8]) -> Result<()>>,
 }
 
 impl File for TextFile {
@@ -244,7 +244,7 @@ impl File for TextFile {
         let write = self.write.ok_or(Errno::EBADF)?;
         let mut bytes = [0; 256];
         let count = source.get(&mut bytes)?;
-        write(bytes.get(..count).unwrap_or_default())?;
+        write(self.node.key, bytes.get(..count).unwrap_or_default())?;
         Ok(count)
     }
     fn append(&self, source: &mut Source) -> Result<(usize, u64)> {

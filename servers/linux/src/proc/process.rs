@@ -47,7 +47,7 @@ pub(super) static PROCESS: Item = Item::Directory(&[
     ("mounts", Item::Text(|_| Ok(mounts()))),
     ("mountinfo", Item::Text(|_| Ok(mountinfo()))),
     ("cgroup", Item::Text(|_| Ok(b"0::/\n".to_vec()))),
-    ("oom_score_adj", Item::Setting(|_| Ok(b"0\n".to_vec()), |_| Ok(()))),
+    ("oom_score_adj", Item::Setting(|_| Ok(b"0\n".to_vec()), |_, _| Ok(()))),
     ("exe", Item::Magic(|_| executable())),
     ("cwd", Item::Magic(|_| Ok(process().fs.cwd()))),
     ("root", Item::Magic(|_| Ok(process().fs.root()))),
@@ -132,8 +132,8 @@ fn comm(tid: u64) -> Result<Vec<u8>> {
     Ok(format!("{}\n", name_of(&*thread(tid)?)).into_bytes())
 }
 
-fn set_comm(bytes: &[u8]) -> Result<()> {
-    let thread = thread(u64::from(crate::thread::current_tid()))?;
+fn set_comm(tid: u64, bytes: &[u8]) -> Result<()> {
+    let thread = thread(tid)?;
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     let mut name = [0; 16];
     for (to, from) in name.iter_mut().take(15).zip(bytes) {

@@ -128,7 +128,7 @@ fn hostname() -> Vec<u8> {
     name
 }
 
-fn accepted(_bytes: &[u8]) -> Result<()> {
+fn accepted(_key: u64, _bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
