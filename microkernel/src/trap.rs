@@ -128,8 +128,28 @@ pub(crate) extern "C" fn trap_entry(vector: u32, context: &mut UserContext) {
     }
 }
 
-fn interrupt(vector: u8, context: &mut UserContext) {
+/// An interrupt or exception arrived while a server had less stack left than the core needs. This runs on a stack of
+/// the processor's own.
+#[cfg(target_os = "none")]
+pub(crate) extern "C" fn out_of_stack(vector: u32, context: &mut UserContext) -> ! {
+    if (vector as u8) < FIRST_INTERRUPT {
+        kernel_exception(vector as u8, context);
+    }
+    die_of_overflow()
+}
+
+/// Ends the running server, whose stack is used up.
+///
+/// An interrupt that found no stack was accepted all the same: it is served here, or no other one would ever come.
+fn die_of_overflow() -> ! {
     percpu::core_enter();
+    if let Some(vector) = apic::in_service() {
+        serve(vector);
+    }
+    task::die(Death::StackOverflow)
+}
+
+fn serve(vector: u8) {
     match vector {
         apic::TIMER => {
             apic::end_of_interrupt();
@@ -138,6 +158,11 @@ fn interrupt(vector: u8, context: &mut UserContext) {
         apic::SPURIOUS_VECTOR => {}
         _ => crate::irq::dispatch(vector),
     }
+}
+
+fn interrupt(vector: u8, context: &mut UserContext) {
+    percpu::core_enter();
+    serve(vector);
     let outermost = percpu::core_leave();
     if context.cs & 3 != 0 {
         context.orig_rax = u64::MAX;
@@ -185,9 +210,9 @@ fn kernel_exception(vector: u8, context: &mut UserContext) {
     }
     let address = if vector == PAGE_FAULT || vector == DOUBLE_FAULT { cpu::fault_address() } else { 0 };
     if task::dies_alone() {
-        // A double fault here is a page fault that found no stack: the program counter and CR2 tell.
-        if vector == DOUBLE_FAULT && thread::current_inner().guards(address) {
-            task::die(Death::StackOverflow);
+        // A double fault here is a page fault that found no stack.
+        if (vector == DOUBLE_FAULT || vector == PAGE_FAULT) && thread::current_inner().guards(address) {
+            die_of_overflow();
         }
         task::die(Death::Exception { vector, rip: context.rip, address });
     }

@@ -144,7 +144,7 @@ static LOCAL: Local = Local {
 pub fn init_processor() {
     LOCAL.segments.load();
     // SAFETY: static, used by this processor alone.
-    unsafe { percpu::install(LOCAL.data.get()) };
+    unsafe { percpu::install(LOCAL.data.get(), LOCAL.segments.last_stack()) };
 }
 
 /// Makes the running boot code the idle thread of this processor.

@@ -8,6 +8,7 @@ const MSR_APIC_BASE: u32 = 0x1b;
 const ID: usize = 0x20;
 const END_OF_INTERRUPT: usize = 0xb0;
 const SPURIOUS: usize = 0xf0;
+const IN_SERVICE: usize = 0x100;
 const TIMER_VECTOR: usize = 0x320;
 const LINT0: usize = 0x350;
 const LINT1: usize = 0x360;
@@ -61,6 +62,15 @@ pub fn id() -> u8 {
 #[inline]
 pub fn end_of_interrupt() {
     write(END_OF_INTERRUPT, 0);
+}
+
+/// The interrupt that was accepted and has not ended yet, if there is one.
+pub fn in_service() -> Option<u8> {
+    // Eight registers of 32 vectors each, 16 bytes apart.
+    (0..8).rev().find_map(|part| {
+        let bit = read(IN_SERVICE + part * 16).checked_ilog2()?;
+        Some((part as u32 * 32 + bit) as u8)
+    })
 }
 
 /// Lets the timer fire once after `count` ticks; 0 stops it.

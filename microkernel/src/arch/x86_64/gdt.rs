@@ -40,7 +40,8 @@ struct TaskState {
 struct Tables {
     gdt: [u64; 7],
     tss: TaskState,
-    stacks: [[u8; IST_BYTES]; 3],
+    /// Those of the TSS, and the one of [`Segments::last_stack`].
+    stacks: [[u8; IST_BYTES]; 4],
 }
 
 /// Segment tables of one processor.
@@ -64,7 +65,7 @@ impl Segments {
             io_map: size_of::<TaskState>() as u16,
         };
         let gdt = [0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x00cf_f300_0000_ffff, 0x00af_fb00_0000_ffff, 0, 0];
-        Self(UnsafeCell::new(Tables { gdt, tss, stacks: [[0; IST_BYTES]; 3] }))
+        Self(UnsafeCell::new(Tables { gdt, tss, stacks: [[0; IST_BYTES]; 4] }))
     }
 
     /// Fills in the addresses and loads the tables on this processor.
@@ -91,6 +92,12 @@ impl Segments {
                 data = in(reg) KERNEL_DATA, tss = in(reg) TSS,
             );
         }
+    }
+
+    /// Top of the stack on which a thread is ended whose own is used up.
+    pub fn last_stack(&'static self) -> u64 {
+        // SAFETY: only the address is taken.
+        unsafe { (&raw const (*self.0.get()).stacks[3]) as u64 + IST_BYTES as u64 }
     }
 
     /// Sets the stack that interrupts from user mode start on.

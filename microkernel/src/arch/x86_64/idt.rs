@@ -4,7 +4,7 @@
 //! of an exception stands in its `orig_rax`. Return to user mode goes through the same work check as a system call.
 
 use super::gdt;
-use super::percpu::RETURN_WORK;
+use super::percpu::{COOPERATIVE, CORE_DEPTH, LAST_RSP, RETURN_WORK, STACK_FLOOR};
 use core::cell::UnsafeCell;
 
 #[repr(C, align(16))]
@@ -142,7 +142,17 @@ interrupt_common:
     xor ebp, ebp
     call {trap}
     jmp return_to_user
-1:  // rbp stays: the frame pointer chain goes on into the interrupted kernel code.
+1:  // A server that has begun to use up the core's reserve ends here, on another stack.
+    cmp rsp, gs:[{floor}]
+    jae 5f
+    cmp dword ptr gs:[{depth}], 0
+    jne 5f
+    cmp dword ptr gs:[{cooperative}], 0
+    jne 5f
+    mov rsp, gs:[{last_rsp}]
+    call {out_of_stack}
+    ud2
+5:  // rbp stays: the frame pointer chain goes on into the interrupted kernel code.
     and rsp, -16
     push rsi
     push rsi
@@ -189,6 +199,11 @@ return_to_user:
     "#,
     cs = const core::mem::offset_of!(crate::trap::UserContext, cs),
     trap = sym crate::trap::trap_entry,
+    floor = const STACK_FLOOR,
+    depth = const CORE_DEPTH,
+    cooperative = const COOPERATIVE,
+    last_rsp = const LAST_RSP,
+    out_of_stack = sym crate::trap::out_of_stack,
     work = const RETURN_WORK,
     work_function = sym crate::trap::return_work,
 );

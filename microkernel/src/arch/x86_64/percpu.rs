@@ -28,12 +28,22 @@ pub struct PerCpu {
     pub cooperative: u32,
     /// Lowest stack address at which the running thread may enter the core.
     pub stack_floor: u64,
+    /// Top of the stack on which a thread is ended whose own is used up.
+    pub last_rsp: u64,
 }
 
 /// Offset of a field, for assembler.
 pub const USER_RSP: usize = offset_of!(PerCpu, user_rsp);
 /// Offset of a field, for assembler.
 pub const KERNEL_RSP: usize = offset_of!(PerCpu, kernel_rsp);
+/// Offset of a field, for assembler.
+pub const CORE_DEPTH: usize = offset_of!(PerCpu, core_depth);
+/// Offset of a field, for assembler.
+pub const COOPERATIVE: usize = offset_of!(PerCpu, cooperative);
+/// Offset of a field, for assembler.
+pub const STACK_FLOOR: usize = offset_of!(PerCpu, stack_floor);
+/// Offset of a field, for assembler.
+pub const LAST_RSP: usize = offset_of!(PerCpu, last_rsp);
 /// Offset of a field, for assembler.
 pub const RETURN_WORK: usize = offset_of!(PerCpu, return_work);
 
@@ -50,6 +60,7 @@ impl PerCpu {
             current: 0,
             cooperative: 0,
             stack_floor: 0,
+            last_rsp: 0,
         }
     }
 }
@@ -60,11 +71,12 @@ const MSR_KERNEL_GS_BASE: u32 = 0xc000_0102;
 /// Makes `data` the data of the processor that runs this.
 ///
 /// # Safety
-/// `data` must live for ever and belong to this processor alone.
-pub unsafe fn install(data: *mut PerCpu) {
+/// `data` must live for ever and belong to this processor alone, and so must the stack below `last_rsp`.
+pub unsafe fn install(data: *mut PerCpu, last_rsp: u64) {
     // SAFETY: by the caller; GS is not used before this.
     unsafe {
         (*data).this = data as u64;
+        (*data).last_rsp = last_rsp;
         super::cpu::write_msr(MSR_GS_BASE, data as u64);
         super::cpu::write_msr(MSR_KERNEL_GS_BASE, 0);
     }

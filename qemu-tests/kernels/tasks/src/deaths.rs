@@ -168,7 +168,46 @@ pub fn check() {
         log!("ok: a server dies {}, its watcher is told, and nothing of it stays", way.name);
     }
     says("a thousand deaths cost no memory");
+    ends_of_stacks_are_no_danger();
     borrowers_die();
+}
+
+/// Size of a stack slot: its end is the stack's.
+const STACK_SLOT: usize = 128 << 10;
+const STACK_BYTES: usize = 32 << 10;
+
+/// Goes down until `left` bytes of stack are left, and stays there while interrupts come.
+#[inline(never)]
+fn linger(left: usize) -> u64 {
+    let room = black_box([left as u64; 4]);
+    let here = room.as_ptr() as usize;
+    let bottom = here.next_multiple_of(STACK_SLOT) - STACK_BYTES;
+    if here > bottom + left {
+        return linger(left) + room[left % 4];
+    }
+    (0..400_000).fold(0, |sum, step| black_box(sum + step))
+}
+
+fn linger_near_the_end(left: usize) {
+    black_box(linger(left));
+}
+
+fn ends_of_stacks_are_no_danger() {
+    let mut overflows = 0;
+    for left in (160..12 << 10).step_by(96) {
+        let task = spawn(USUAL, linger_near_the_end, left);
+        // Interrupts, one after the other.
+        while task.death().is_none() {
+            sleep_ns(20_000);
+        }
+        match bury(&task) {
+            Death::StackOverflow => overflows += 1,
+            Death::Returned => {}
+            death => panic!("with {left} bytes of stack left: {death:?}"),
+        }
+    }
+    assert!(overflows > 20, "only {overflows} tasks were interrupted at the end of their stacks");
+    says("a server that is interrupted at the end of its stack dies alone");
 }
 
 static PORT: Lock<Option<Port>> = Lock::new(None);
