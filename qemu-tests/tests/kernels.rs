@@ -82,6 +82,7 @@ fn tasks_run_by_priority_and_take_turns_and_a_thousand_deaths_leave_nothing_behi
         "a server dies killed while it waits,",
         "a server dies killed while it waits for an hour",
         "a thousand deaths cost no memory",
+        "a server that is interrupted at the end of its stack dies alone",
         "a server dies with memory that was lent to it and pinned, and the lender has it back",
     ];
     let tasks = kernel("kernel-tasks");
