@@ -2,7 +2,7 @@
 //! read and written. Which descriptor belongs to whom is the business of [`queue`](crate::queue).
 
 use crate::area::{Area, PAGE};
-use core::sync::atomic::{Ordering, fence};
+use microkernel::device::memory_barrier;
 
 /// Bytes of one descriptor.
 pub(crate) const DESCRIPTOR: usize = 16;
@@ -129,13 +129,13 @@ impl Ring<'_> {
     pub(crate) fn want_interrupt_at(self, index: u16) {
         self.area.store_u16(self.layout.used_event(), index);
         // The device must see the wish before the caller looks at the used index once more.
-        fence(Ordering::SeqCst);
+        memory_barrier();
     }
 
     /// Whether the device must be told about chains `old..new` (section 2.7.10).
     pub(crate) fn wants_notification(self, old: u16, new: u16, event_index: bool) -> bool {
         // The device must see the new available index before its wish is read.
-        fence(Ordering::SeqCst);
+        memory_barrier();
         if !event_index {
             return self.area.load_u16(self.layout.used()) & USED_NO_NOTIFY == 0;
         }
