@@ -1,7 +1,8 @@
 //! An open directory: its position and its listing, with `.`, `..` and mount points added.
 //!
-//! Positions: 0 stands before `.`, 1 before `..`, 2 before the first entry of the volume, and `cookie + 2` behind the entry
-//! with that cookie. Names that exist only as mount points come first in the volume's part, from [`PINNED`] on.
+//! Positions: 0 stands before `.`, 1 before `..`, 2 and so on before the names that exist only as mount points, [`VOLUME`]
+//! before the first entry of the volume, and `VOLUME + cookie` behind the entry with that cookie. Shares have cookies
+//! up to 2^63 - 1 (ext4 has that one behind the last entry), so the sum ends there; nothing follows it.
 
 use super::description::File;
 use super::names::Place;
@@ -10,8 +11,17 @@ use alloc::sync::Arc;
 use core::any::Any;
 use linux_abi::Errno;
 
-/// Positions of mount points, far above every cookie in use.
-const PINNED: u64 = 1 << 62;
+/// First position of a mount point.
+const PINNED: u64 = 2;
+
+/// Position before the volume's first entry; more mount points than fit below are not listed.
+const VOLUME: u64 = 1024;
+
+/// Inode numbers of mount points start above this.
+const MOUNT_POINTS: u64 = 1 << 62;
+
+/// Largest position: what lseek(2) can carry.
+const LAST: u64 = i64::MAX as u64;
 
 /// A directory that was opened.
 pub(crate) struct Directory {
@@ -62,26 +72,23 @@ impl Directory {
             }
             at = 2;
         }
-        if at < PINNED && !self.list_volume(&mut at, take)? {
-            return Ok(());
-        }
-        let mut index = at - PINNED;
-        while let Some(name) = usize::try_from(index).ok().and_then(|index| self.place.pinned(index)) {
-            index += 1;
-            if !take(Listed { inode: PINNED + index, next: PINNED + index, kind: directory, name: &name }) {
-                break;
+        while at < VOLUME {
+            let Some(name) = self.place.pinned((at - PINNED) as usize) else { break };
+            at += 1;
+            if !take(Listed { inode: MOUNT_POINTS + at, next: at, kind: directory, name: &name }) {
+                return Ok(());
             }
         }
-        Ok(())
+        self.list_volume(at.max(VOLUME), take)
     }
 
-    /// The volume's own part; `true` if it is through, with `at` behind it.
-    fn list_volume(&self, at: &mut u64, take: &mut dyn FnMut(Listed) -> bool) -> Result<bool> {
+    /// The volume's own part from `at` on.
+    fn list_volume(&self, mut at: u64, take: &mut dyn FnMut(Listed) -> bool) -> Result<()> {
         let mut full = false;
         loop {
-            let before = *at;
-            let end = self.node.list(*at - 2, &mut |entry: Entry| {
-                let next = entry.cookie.saturating_add(2).min(PINNED - 1);
+            let before = at;
+            let end = self.node.list(at - VOLUME, &mut |entry: Entry| {
+                let next = entry.cookie.saturating_add(VOLUME).min(LAST);
                 if !self.place.is_pinned(entry.name) {
                     let listed = Listed { inode: entry.inode, next, kind: dirent_kind(entry.kind), name: entry.name };
                     if !take(listed) {
@@ -89,16 +96,12 @@ impl Directory {
                         return false;
                     }
                 }
-                *at = next;
+                at = next;
                 true
             })?;
-            if full {
-                return Ok(false);
-            }
             // A server that makes no progress is at its end.
-            if end || *at == before {
-                *at = PINNED;
-                return Ok(true);
+            if full || end || at == before {
+                return Ok(());
             }
         }
     }
