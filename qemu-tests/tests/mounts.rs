@@ -44,7 +44,6 @@ fn changes_of_the_guest_are_seen_on_this_computer() {
     fs::write(here.join("from-host.txt"), "host").unwrap();
     let program = c_program(&app("host-folder/main.c"), Link::GlibcStatic, &[], build.path());
     let vm = Run::new(&program).mount(here, "/data").start().unwrap();
-    vm.expect_stdout("\n", LIMIT);
     let ready = vm.words.stdout.wait_for("ready\n", LIMIT);
     assert!(ready, "{}", vm.words.report());
     assert_eq!(vm.words.stdout.text(), REPORT);
