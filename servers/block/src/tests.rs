@@ -1,3 +1,5 @@
+//! The block server over a disk that the tests drive by hand.
+
 use super::{DEADLINE_NS, Disk, MAX_SECTORS};
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;

@@ -1,3 +1,5 @@
+//! The console server over a serial device that the tests drive by hand, and over a UART.
+
 use super::{Console, DISCOVERY_NS};
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;

@@ -1,3 +1,5 @@
+//! The control server between a made-up host and a made-up front end.
+
 use super::Control;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;

@@ -1,3 +1,5 @@
+//! The nic server over an interface that the tests drive by hand.
+
 use super::Interface;
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;

@@ -1,3 +1,5 @@
+//! The supervisor over tasks that die on demand.
+
 use super::*;
 use alloc::format;
 use alloc::vec;

@@ -1,3 +1,5 @@
+//! Sockets that talk to each other through the loopback.
+
 use super::*;
 use protocol::net::{Error, Fault};
 

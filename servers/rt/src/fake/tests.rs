@@ -1,3 +1,5 @@
+//! The executor, links and server loop over the fakes.
+
 use super::{FakeMachine, HeapMemory, block_on, loopback};
 use crate::Runtime;
 use crate::service::{Context, block};
