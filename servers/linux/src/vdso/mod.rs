@@ -62,8 +62,9 @@ fn map_page(process: &Process, at: u64, page: Page, prot: Prot) -> Option<u64> {
         place: Place::Fixed(at),
         len: PAGE,
         prot,
-        shared: true,
-        may_write: false,
+        // As Linux shows it: a debugger's breakpoint would be the program's own copy.
+        shared: false,
+        may_write: true,
         grows_down: false,
         locked: false,
         no_reserve: true,
