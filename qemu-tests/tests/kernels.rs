@@ -110,6 +110,7 @@ fn calls_leases_rings_events_and_keep_pages_survive_callers_and_servers() {
         "callers that wait for a reply or for room hear of the server's death",
         "keep pages are found again by each successor",
         "a hundred generations of a server cost no memory",
+        "three hundred times two busy clients and their server are killed at any moment, and nothing is lost",
     ];
     expect_sentences(&run_kernel(&kernel("kernel-channels"), "", &[], LIMIT), &sentences);
 }

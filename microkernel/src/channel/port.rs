@@ -5,7 +5,7 @@
 //! generation, and starts with an empty queue.
 
 use super::memory::{Memory, View};
-use super::ring::{Detached, RingEnd};
+use super::ring::{Detached, End, RingEnd};
 use super::{ATTACHMENTS, MESSAGE_BYTES};
 use crate::mm::frame::Frame;
 use crate::sync::{CoreSection, Lock};
@@ -37,7 +37,7 @@ pub enum Attached {
     /// Memory that the sender holds as a handle.
     Memory {
         /// What is lent.
-        memory: Arc<LentMemory>,
+        memory: LentMemory,
         /// Whether the callee may write.
         write: bool,
     },
@@ -56,20 +56,20 @@ pub enum Attached {
     Ring(Detached),
 }
 
-/// Opaque: what [`Memory::lend`] gives.
-pub struct LentMemory(Arc<View>);
+/// Opaque: what [`Memory::lend`] gives. It stands in the sender's table until it is sent.
+pub struct LentMemory(Owned<View>);
 
 impl Memory {
     /// An attachment that lends this memory.
     pub fn lend(&self, write: bool) -> Attached {
         let _section = CoreSection::enter();
-        Attached::Memory { memory: Arc::new(LentMemory(self.0.share())), write }
+        Attached::Memory { memory: LentMemory(Owned::new(self.0.share())), write }
     }
 }
 
 enum Parcel {
     Lease(Arc<View>),
-    Ring(Detached),
+    Ring(Arc<End>),
 }
 
 /// Who sends.
@@ -383,9 +383,9 @@ impl PortInner {
 
 fn pack(item: Attached) -> Parcel {
     match item {
-        Attached::Memory { memory, write } => Parcel::Lease(Arc::new(View::lease(&memory.0, write))),
+        Attached::Memory { memory, write } => Parcel::Lease(Arc::new(View::lease(&memory.0.share(), write))),
         Attached::Frames { frames, at, len, write } => Parcel::Lease(Arc::new(View::new(frames, at, len, write))),
-        Attached::Ring(end) => Parcel::Ring(end),
+        Attached::Ring(end) => Parcel::Ring(end.send()),
     }
 }
 

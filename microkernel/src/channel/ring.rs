@@ -74,8 +74,15 @@ impl End {
 /// One end of a ring.
 pub struct RingEnd(Owned<End>);
 
-/// An end on its way to another task.
-pub struct Detached(Arc<End>);
+/// An end on its way to another task. It stands in the sender's table until it is sent.
+pub struct Detached(Owned<End>);
+
+impl Detached {
+    /// Takes the end out of the sender's table.
+    pub(crate) fn send(self) -> Arc<End> {
+        self.0.share()
+    }
+}
 
 /// Makes a moved index seen before its mover looks at the other side's index.
 ///
@@ -108,16 +115,15 @@ pub fn ring(pages: usize) -> Option<(RingEnd, RingEnd)> {
 }
 
 impl RingEnd {
-    /// Takes the end out of this task, to be attached to a call. Its bell is forgotten.
+    /// Makes the end ready to be attached to a call. Its bell is forgotten.
     pub fn detach(self) -> Detached {
         let _section = crate::sync::CoreSection::enter();
-        let end = self.0.share();
-        *end.shared.bells[end.side as usize].lock() = None;
-        Detached(end)
+        *self.0.shared.bells[self.0.side as usize].lock() = None;
+        Detached(self.0)
     }
 
-    pub(crate) fn attach(detached: Detached) -> Self {
-        Self(Owned::new(detached.0))
+    pub(crate) fn attach(end: Arc<End>) -> Self {
+        Self(Owned::new(end))
     }
 
     fn shared(&self) -> &Shared {
@@ -274,8 +280,9 @@ impl RingEnd {
     }
 
     /// What the other side's bell signals here.
-    pub fn set_bell(&self, set: EventSet, tag: u32) {
+    pub fn set_bell(&self, set: &EventSet, tag: u32) {
+        // Cloned inside the section: a reference on the stack of a task that is killed would never be given back.
         let _section = crate::sync::CoreSection::enter();
-        *self.shared().bells[self.side() as usize].lock() = Some((set, tag));
+        *self.shared().bells[self.side() as usize].lock() = Some((set.clone(), tag));
     }
 }

@@ -53,7 +53,7 @@ impl Ring for KernelRing {
         self.end.ring_bell();
     }
     fn set_tag(&self, tag: u32) {
-        self.end.set_bell((*self.bells).clone(), tag);
+        self.end.set_bell(&self.bells, tag);
     }
     fn as_any(&self) -> &dyn Any {
         self

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod calls;
+mod chaos;
 mod deaths;
 mod events;
 mod leases;
@@ -24,5 +25,6 @@ fn main() {
     rings::check();
     events::check();
     deaths::check();
+    chaos::check();
     microkernel::power::exit(16)
 }

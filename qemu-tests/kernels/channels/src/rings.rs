@@ -58,7 +58,7 @@ fn ends_keep_to_their_sides() {
 fn closing_codes_arrive() {
     let (producer, consumer) = ring(1).expect("there is memory");
     let bells = EventSet::new(4, thread::current(), BELL);
-    consumer.set_bell(bells.clone(), 3);
+    consumer.set_bell(&bells, 3);
     producer.push(b"last words");
     producer.close(7);
     producer.close(8);
@@ -81,7 +81,7 @@ fn a_stream_crosses_tasks() {
     let connection = connect();
     let (producer, consumer) = ring(1).expect("there is memory");
     let bells = EventSet::new(1, thread::current(), BELL);
-    producer.set_bell(bells.clone(), 0);
+    producer.set_bell(&bells, 0);
     let token = give(&connection, SUM, consumer);
     let bytes: [u8; 1000] = core::array::from_fn(|at| at as u8);
     let mut expected = 0;
@@ -114,7 +114,7 @@ fn a_dead_end_is_noticed() {
         let connection = connect();
         let (producer, consumer) = ring(1).expect("there is memory");
         let bells = EventSet::new(1, thread::current(), BELL);
-        producer.set_bell(bells.clone(), 0);
+        producer.set_bell(&bells, 0);
         let called = connection.call(
             &[TAKE_RING],
             alloc::vec![Attached::Ring(consumer.detach())],

@@ -116,7 +116,7 @@ fn add_one(memory: &Memory) -> Result<(), MemoryError> {
 /// Reads a ring to its end.
 fn sum(ring: &RingEnd) -> u64 {
     let events = microkernel::channel::EventSet::new(1, thread::current(), RING);
-    ring.set_bell(events, 0);
+    ring.set_bell(&events, 0);
     let (mut sum, mut bytes) = (0, [0; 777]);
     loop {
         let count = ring.pop(&mut bytes);

@@ -63,8 +63,8 @@ impl Ends {
     /// Has both bells signal `tag`.
     pub(super) fn set_bells(&self, tag: u32) {
         let set = process().events.set();
-        self.rx.set_bell(set.clone(), tag);
-        self.tx.set_bell(set.clone(), tag);
+        self.rx.set_bell(set, tag);
+        self.tx.set_bell(set, tag);
     }
 }
 
