@@ -160,3 +160,62 @@ fn target(cx: &Context, which: i32, who: i32) -> Result<(), Errno> {
     let found = who == 0 || which != PRIO_PROCESS || check(cx, who).is_ok() || who == PID.cast_signed();
     if found { Ok(()) } else { Err(Errno::ESRCH) }
 }
+
+/// Commands of membarrier(2).
+const MEMBARRIER_QUERY: i32 = 0;
+/// Global and global expedited, private expedited, core-sync, and the registration of each.
+const MEMBARRIER_KNOWN: u64 = 0x7f;
+
+/// membarrier(2): the other threads stand between two instructions while this one is in the kernel on the only CPU
+/// that runs the program; a fence orders this one.
+pub(crate) fn membarrier(_cx: &mut Context, command: i32, flags: u32) -> SysResult {
+    if flags != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if command == MEMBARRIER_QUERY {
+        return Ok(MEMBARRIER_KNOWN);
+    }
+    let bit = u64::try_from(command).map_err(|_| Errno::EINVAL)?;
+    if !bit.is_power_of_two() || bit & MEMBARRIER_KNOWN == 0 {
+        return Err(Errno::EINVAL);
+    }
+    core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+    Ok(0)
+}
+
+/// Bytes of the first published `struct sched_attr`.
+const SCHED_ATTR_BYTES: u32 = 48;
+
+/// sched_getattr(2): always `SCHED_OTHER` with nice value 0.
+pub(crate) fn sched_getattr(cx: &mut Context, tid: i32, out: u64, size: u32, flags: u32) -> SysResult {
+    if flags != 0 || !(SCHED_ATTR_BYTES..=4096).contains(&size) || out == 0 {
+        return Err(Errno::EINVAL);
+    }
+    check(cx, tid)?;
+    let mut attributes = [0; SCHED_ATTR_BYTES as usize];
+    attributes[..4].copy_from_slice(&SCHED_ATTR_BYTES.to_le_bytes());
+    user::copy_out(out, &attributes)?;
+    Ok(0)
+}
+
+/// sched_setattr(2): the policies of sched_setscheduler(2), with the same effect.
+pub(crate) fn sched_setattr(cx: &mut Context, tid: i32, attributes: u64, flags: u32) -> SysResult {
+    if flags != 0 || attributes == 0 || tid < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let size = user::read_u32(attributes)?;
+    if size != 0 && size < SCHED_ATTR_BYTES {
+        return Err(Errno::E2BIG);
+    }
+    let policy = user::read_u32(attributes + 4)?;
+    let priority = user::read_u32(attributes + 20)?;
+    check(cx, tid)?;
+    match policy.cast_signed() {
+        OTHER | BATCH | IDLE if priority == 0 => Ok(0),
+        FIFO | RR if (1..=99).contains(&priority) => {
+            lacking!("real-time scheduling: accepted, threads still take turns");
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}

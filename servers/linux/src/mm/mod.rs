@@ -24,7 +24,7 @@ pub(crate) use brk::brk;
 pub(crate) use fault::FaultError;
 pub(crate) use file::{MapTarget, MappedFile};
 pub(crate) use map::{Place, Wish, mmap, munmap};
-pub(crate) use protect::mprotect;
+pub(crate) use protect::{mprotect, pkey_alloc, pkey_free, pkey_mprotect};
 pub(crate) use region::{Backing, Label, PAGE, Region};
 pub(crate) use remap::mremap;
 

@@ -90,3 +90,21 @@ impl State {
         if asked.contains(Prot::GROWSUP) { Err(Errno::EINVAL) } else { Ok(addr) }
     }
 }
+
+/// pkey_mprotect(2): as mprotect with key -1; there are no other keys.
+pub(crate) fn pkey_mprotect(cx: &mut Context, addr: u64, len: u64, prot: u32, key: i32) -> SysResult {
+    if key != -1 {
+        return Err(Errno::EINVAL);
+    }
+    mprotect(cx, addr, len, prot)
+}
+
+/// pkey_alloc(2): a processor without protection keys has none to give.
+pub(crate) fn pkey_alloc(_cx: &mut Context, flags: u64, rights: u64) -> SysResult {
+    if flags != 0 || rights & !3 != 0 { Err(Errno::EINVAL) } else { Err(Errno::ENOSPC) }
+}
+
+/// pkey_free(2).
+pub(crate) fn pkey_free(_cx: &mut Context, _key: i32) -> SysResult {
+    Err(Errno::EINVAL)
+}

@@ -11,7 +11,8 @@ pub(crate) mod ticker;
 mod usage;
 
 pub(crate) use clock::{
-    clock_getres, clock_gettime, clock_settime, gettimeofday, monotonic_of_wall, settimeofday, time,
+    adjtimex, clock_adjtime, clock_getres, clock_gettime, clock_settime, gettimeofday, monotonic_of_wall, settimeofday,
+    time,
 };
 pub(crate) use itimer::{alarm, getitimer, setitimer};
 pub(crate) use posix::{timer_create, timer_delete, timer_getoverrun, timer_gettime, timer_settime};

@@ -3,6 +3,11 @@
 //! A waiter stands in the bucket of its key; the word is compared under the bucket's lock, so that a wake between
 //! compare and sleep is not lost. A key is the address for private memory, file and offset for shared.
 
+mod pi;
+mod robust;
+
+pub(crate) use robust::leave_robust_list;
+
 use crate::block::{self, Wake, bits};
 use crate::context::{Context, SysResult};
 use crate::mm::Wanted;
@@ -13,7 +18,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_abi::Errno;
-use linux_abi::process::{RobustListHead, futex as op};
+use linux_abi::process::futex as op;
 use linux_abi::time::Timespec;
 use microkernel::mm::user::{self as words, WordError};
 use microkernel::task::thread::{self, Thread};
@@ -29,6 +34,8 @@ enum Key {
 
 struct Waiter {
     thread: Thread,
+    /// Its Linux id, which an unlocker of a PI futex stores in the word.
+    tid: u32,
     bitset: u32,
     woken: AtomicBool,
     /// Where the waiter stands now; moved by requeue, under both buckets' locks.
@@ -36,6 +43,18 @@ struct Waiter {
 }
 
 const BUCKETS: usize = 256;
+
+impl Waiter {
+    fn new(cx: &Context, key: Key, bitset: u32) -> Arc<Self> {
+        Arc::new(Self {
+            thread: thread::current(),
+            tid: cx.thread.tid,
+            bitset,
+            woken: AtomicBool::new(false),
+            key: Mutex::new(key),
+        })
+    }
+}
 
 /// Queues of waiters, by key.
 pub(crate) struct Futexes {
@@ -122,8 +141,12 @@ pub(crate) fn futex(
         op::REQUEUE => requeue(cx, [addr, addr2], private, val, timeout as u32, None),
         op::CMP_REQUEUE => requeue(cx, [addr, addr2], private, val, timeout as u32, Some(val3)),
         op::WAKE_OP => wake_op(cx, [addr, addr2], private, val, timeout as u32, val3),
-        op::LOCK_PI | op::UNLOCK_PI | op::TRYLOCK_PI | op::WAIT_REQUEUE_PI | op::CMP_REQUEUE_PI | op::LOCK_PI2 => {
-            lacking!("futex with priority inheritance (operation {command}): ENOSYS");
+        op::LOCK_PI => pi::lock(cx, addr, private, deadline_at(timeout, true)?),
+        op::LOCK_PI2 => pi::lock(cx, addr, private, deadline_at(timeout, realtime)?),
+        op::TRYLOCK_PI => pi::try_lock(cx, addr, private),
+        op::UNLOCK_PI => pi::unlock(cx, addr, private),
+        op::WAIT_REQUEUE_PI | op::CMP_REQUEUE_PI => {
+            lacking!("futex requeue to a priority-inheriting lock (operation {command}): ENOSYS");
             Err(Errno::ENOSYS)
         }
         _ => Err(Errno::ENOSYS),
@@ -153,8 +176,7 @@ fn wait(cx: &mut Context, addr: u64, private: bool, val: u32, deadline: Option<u
         return Err(Errno::EINVAL);
     }
     let key = key_of(addr, private)?;
-    let waiter =
-        Arc::new(Waiter { thread: thread::current(), bitset, woken: AtomicBool::new(false), key: Mutex::new(key) });
+    let waiter = Waiter::new(cx, key, bitset);
     enqueue(cx, addr, key, val, &waiter)?;
     let end = sleep(cx, &waiter, deadline);
     if end.is_ok() || !dequeue(cx, &waiter) {
@@ -379,57 +401,6 @@ impl Encoded {
             3 => old <= compared,
             4 => old > compared,
             _ => old >= compared,
-        }
-    }
-}
-
-/// Marks the locks on a robust list as abandoned and wakes a waiter of each (`Documentation/locking/robust-futexes`).
-///
-/// The list is the program's own: every step is checked, and a broken or endless list ends the walk.
-pub(crate) fn leave_robust_list(head_addr: u64, tid: u32) {
-    if head_addr == 0 {
-        return;
-    }
-    let Ok(head) = user::read_struct::<RobustListHead>(head_addr) else { return };
-    let mut entry = head.next;
-    for _ in 0..op::ROBUST_LIMIT {
-        if entry & !1 == head_addr {
-            break;
-        }
-        // The next pointer is read first: the owner of a released lock may free the entry.
-        let next = user::read_u64(entry & !1);
-        if entry != head.pending {
-            abandon((entry & !1).wrapping_add_signed(head.futex_offset), tid, false);
-        }
-        let Ok(next) = next else { return };
-        entry = next;
-    }
-    if head.pending != 0 {
-        abandon((head.pending & !1).wrapping_add_signed(head.futex_offset), tid, true);
-    }
-}
-
-fn abandon(addr: u64, tid: u32, pending: bool) {
-    loop {
-        let Ok(now) = user::with_word(Wanted::Read, || words::load_u32(addr)) else { return };
-        // The owner died between releasing the lock and waking: the wake-up is made up for.
-        if pending && now == 0 {
-            wake_address(addr, 1);
-            return;
-        }
-        if now & op::TID_MASK != tid {
-            return;
-        }
-        let new = now & op::WAITERS | op::OWNER_DIED;
-        match user::with_word(Wanted::Write, || words::compare_exchange_u32(addr, now, new)) {
-            Ok(found) if found == now => {
-                if now & op::WAITERS != 0 {
-                    wake_address(addr, 1);
-                }
-                return;
-            }
-            Ok(_) => {}
-            Err(_) => return,
         }
     }
 }
