@@ -5,8 +5,8 @@
 //!
 //! A standing call ([`Remote::start`]) returns at once; its [`Sink`] runs on the helper thread when it has ended.
 
-use crate::context::Context;
 use crate::events::{Events, Sink};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -15,7 +15,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use microkernel::channel::memory::gather;
 use microkernel::channel::{CallError, Connection, Port, SendError, Wait};
 use microkernel::mm::frame::Frame;
-use microkernel::task::thread;
 use protocol::{Call, Envelope, MESSAGE_BYTES, MaybeGone, Protocol};
 use spin::Mutex;
 
@@ -32,8 +31,16 @@ pub(crate) struct Client(Arc<Line>);
 
 struct Line {
     connection: Connection,
-    /// Whom to tell when a standing call has ended.
-    standing: Mutex<BTreeMap<Token, Arc<dyn Sink>>>,
+    /// What is to be done when a call without a waiting thread has ended.
+    standing: Mutex<BTreeMap<Token, Afterwards>>,
+}
+
+/// What follows the end of a call that no thread waits for.
+enum Afterwards {
+    /// The sink is told, and takes the reply.
+    Tell(Arc<dyn Sink>),
+    /// Nobody wants the reply; what the call needed is dropped.
+    Forget(Box<dyn Send + Sync>),
 }
 
 impl Client {
@@ -51,13 +58,19 @@ impl Sink for Line {
     fn signalled(&self) {
         loop {
             // Under the lock, so that `start` has entered its sink before its completion is looked up.
-            let sink = {
+            let (token, afterwards) = {
                 let mut standing = self.standing.lock();
                 let Some(token) = self.connection.next_done() else { return };
-                standing.remove(&token)
+                (token, standing.remove(&token))
             };
-            if let Some(sink) = sink {
-                sink.signalled();
+            match afterwards {
+                Some(Afterwards::Tell(sink)) => sink.signalled(),
+                // The slot of the call is free again only when its reply was taken.
+                Some(Afterwards::Forget(kept)) => {
+                    let _ = self.connection.finish(token, &mut []);
+                    drop(kept);
+                }
+                None => {}
             }
         }
     }
@@ -78,10 +91,6 @@ impl<P: Protocol> Clone for Remote<P> {
 /// Ids that tie a system call to the requests made for it.
 static NEXT_REQUEST: AtomicU64 = AtomicU64::new(1);
 
-/// A signal ended the call early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interrupted;
-
 impl<P: Protocol> Remote<P> {
     /// Speaks `P` over `client`.
     pub(crate) fn new(client: Client) -> Self {
@@ -90,22 +99,16 @@ impl<P: Protocol> Remote<P> {
 
     /// Calls and waits for the reply, whatever signals come.
     pub(crate) fn call<'a, C: Call<'a, Protocol = P>>(&self, call: C, attached: impl Into<Vec<Attached>>) -> C::Reply {
-        self.exchange(call, attached.into(), Wait::ForReply).unwrap_or_else(|Interrupted| C::Reply::peer_gone())
-    }
-
-    /// Calls and waits; a signal cancels the call.
-    pub(crate) fn call_interruptible<'a, C: Call<'a, Protocol = P>>(
-        &self,
-        cx: &Context,
-        call: C,
-        attached: impl Into<Vec<Attached>>,
-    ) -> Result<C::Reply, Interrupted> {
-        // An attention that nobody stands behind any more must not end the call.
-        thread::clear_attention();
-        if cx.thread.interrupted() {
-            return Err(Interrupted);
+        let mut reply = [0; MESSAGE_BYTES];
+        let mut message = [0; MESSAGE_BYTES];
+        let Ok(len) = protocol::encode(&mut message, next_envelope(), &call.into()) else {
+            return C::Reply::malformed();
+        };
+        let request = message.get(..len).unwrap_or_default();
+        match self.client.0.connection.call(request, attached.into(), &mut reply, Wait::ForReply) {
+            Ok(len) => decode::<C>(reply.get(..len).unwrap_or_default()),
+            Err(CallError::Gone | CallError::Interrupted) => C::Reply::peer_gone(),
         }
-        self.exchange(call, attached.into(), Wait::Interruptible)
     }
 
     /// Starts a standing call; `sink` is signalled once when it has ended. `None`: the queue is full or nobody serves.
@@ -115,13 +118,27 @@ impl<P: Protocol> Remote<P> {
         attached: impl Into<Vec<Attached>>,
         sink: Arc<dyn Sink>,
     ) -> Option<Token> {
+        self.begin(call, attached.into(), Afterwards::Tell(sink))
+    }
+
+    /// Starts a call whose reply nobody wants; `kept` is dropped when it has ended, or at once if it cannot be sent.
+    pub(crate) fn send_off<'a, C: Call<'a, Protocol = P>>(&self, call: C, kept: impl Send + Sync + 'static) {
+        let _ = self.begin(call, Vec::new(), Afterwards::Forget(Box::new(kept)));
+    }
+
+    fn begin<'a, C: Call<'a, Protocol = P>>(
+        &self,
+        call: C,
+        attached: Vec<Attached>,
+        afterwards: Afterwards,
+    ) -> Option<Token> {
         let mut message = [0; MESSAGE_BYTES];
         let len = protocol::encode(&mut message, next_envelope(), &call.into()).ok()?;
         let mut standing = self.client.0.standing.lock();
         let started: Result<Token, (SendError, Vec<Attached>)> =
-            self.client.0.connection.start(message.get(..len)?, attached.into());
+            self.client.0.connection.start(message.get(..len)?, attached);
         let token = started.ok()?;
-        standing.insert(token, sink);
+        standing.insert(token, afterwards);
         Some(token)
     }
 
@@ -137,27 +154,9 @@ impl<P: Protocol> Remote<P> {
 
     /// Gives a standing call up; what was lent ends at once.
     pub(crate) fn cancel(&self, token: Token) {
-        let sink = self.client.0.standing.lock().remove(&token);
+        let afterwards = self.client.0.standing.lock().remove(&token);
         self.client.0.connection.cancel(token);
-        drop(sink);
-    }
-
-    fn exchange<'a, C: Call<'a, Protocol = P>>(
-        &self,
-        call: C,
-        attached: Vec<Attached>,
-        wait: Wait,
-    ) -> Result<C::Reply, Interrupted> {
-        let mut message = [0; MESSAGE_BYTES];
-        let Ok(len) = protocol::encode(&mut message, next_envelope(), &call.into()) else {
-            return Ok(C::Reply::malformed());
-        };
-        let request = message;
-        match self.client.0.connection.call(request.get(..len).unwrap_or_default(), attached, &mut message, wait) {
-            Ok(len) => Ok(decode::<C>(message.get(..len).unwrap_or_default())),
-            Err(CallError::Gone) => Ok(C::Reply::peer_gone()),
-            Err(CallError::Interrupted) => Err(Interrupted),
-        }
+        drop(afterwards);
     }
 }
 

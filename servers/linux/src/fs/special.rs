@@ -9,7 +9,7 @@ use alloc::sync::{Arc, Weak};
 use core::any::Any;
 use linux_abi::Errno;
 use linux_abi::file::OpenFlags;
-use spin::{Lazy, Mutex};
+use spin::{LazyLock, Mutex};
 
 /// What an `O_PATH` descriptor refers to: nothing but its place.
 struct PathOnly {
@@ -44,7 +44,7 @@ fn is_served(node: &Arc<dyn Node>) -> bool {
 }
 
 /// Pipes behind the names of named pipes, by device and inode.
-static FIFOS: Lazy<Mutex<alloc::vec::Vec<(u64, u64, Weak<pipe::Pipe>)>>> = Lazy::new(Mutex::default);
+static FIFOS: LazyLock<Mutex<alloc::vec::Vec<(u64, u64, Weak<pipe::Pipe>)>>> = LazyLock::new(Mutex::default);
 
 /// Opens a named pipe without waiting for the other side; who reads or writes waits instead.
 pub(super) fn open_fifo(place: &Place, flags: OpenFlags) -> Result<Arc<dyn File>> {
@@ -97,7 +97,7 @@ impl Volume for AnonymousVolume {
     }
 }
 
-static ANONYMOUS: Lazy<Arc<dyn Volume>> = Lazy::new(|| Arc::new(AnonymousVolume));
+static ANONYMOUS: LazyLock<Arc<dyn Volume>> = LazyLock::new(|| Arc::new(AnonymousVolume));
 
 /// The node of an object without a name, for fstat(2) and `/proc/self/fd`.
 pub(crate) struct AnonymousNode {

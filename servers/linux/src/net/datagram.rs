@@ -1,7 +1,7 @@
 //! UDP sockets and ICMP echo sockets: records in two byte rings.
 
 use super::address::{emit, family, nowhere, parse};
-use super::stream::{Ends, Ignored, family_of};
+use super::stream::{Ends, family_of};
 use super::{Common, Received, Receiving, Sending, Shape, Socket};
 use crate::context::Context;
 use crate::errno::from_net;
@@ -166,7 +166,7 @@ impl Drop for Datagram {
     fn drop(&mut self) {
         process().events.unsubscribe(self.tag);
         let socket = self.inner.get_mut().socket;
-        let _ = self.net.start(Close { socket, abort: false }, [], Arc::new(Ignored));
+        self.net.send_off(Close { socket, abort: false }, ());
     }
 }
 
@@ -289,7 +289,7 @@ impl Socket for Datagram {
                     let mut inner = self.inner.lock();
                     (core::mem::replace(&mut inner.socket, socket), core::mem::replace(&mut inner.ends, ends))
                 };
-                let _ = self.net.start(Close { socket: before.0, abort: false }, [], Arc::new(Ignored));
+                self.net.send_off(Close { socket: before.0, abort: false }, ());
                 Ok(())
             }
             _ => Ok(()),

@@ -129,13 +129,6 @@ impl Listener for Bell {
     }
 }
 
-/// Takes the answer of a call that nobody waits for.
-pub(super) struct Ignored;
-
-impl Listener for Ignored {
-    fn signalled(&self) {}
-}
-
 /// The family as the server names it.
 pub(super) fn family_of(shape: Shape, v6_only: bool) -> Family {
     if shape.family == n::AF_INET6 { Family::V6 { only: v6_only } } else { Family::V4 }
@@ -190,7 +183,7 @@ impl Stream {
 
     fn give_back(&self, socket: protocol::net::Socket, abort: bool) {
         // A full queue or a dead server has nothing to give back to.
-        let _ = self.net.start(Close { socket, abort }, [], Arc::new(Ignored));
+        self.net.send_off(Close { socket, abort }, ());
     }
 
     /// The server's socket, opened anew after a failed connect.
@@ -476,11 +469,15 @@ impl Drop for Stream {
             State::Connecting(posting) => self.net.cancel(posting.token),
             State::Idle | State::Connected { .. } => {}
         }
-        // The rings are closed first: what was sent goes out, then FIN.
-        drop(state);
         // Closing with unread data, or with SO_LINGER 0, resets (RFC 2525 section 2.17).
         let abort = unread || self.common.options.aborts();
-        if let Some(socket) = self.socket.get_mut().take() {
+        let Some(socket) = self.socket.get_mut().take() else { return };
+        if abort {
+            // A closed ring would end the stream in order; so the rings live until the reset is out.
+            self.net.send_off(Close { socket, abort }, Mutex::new(state));
+        } else {
+            // The rings are closed first: what was sent goes out, then FIN.
+            drop(state);
             self.give_back(socket, abort);
         }
     }

@@ -31,8 +31,8 @@ const PART: usize = 32 * 1024;
 /// What a bound socket is found by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
-    /// Without a place in the tree.
-    Abstract(Vec<u8>),
+    /// Without a place in the tree; each type of socket has its own.
+    Abstract(u32, Vec<u8>),
     /// Device and inode of a socket node.
     Node(u64, u64),
 }
@@ -153,7 +153,7 @@ impl UnixSocket {
         let path = path_of(address)?;
         let name = match path.first() {
             None => return Err(Errno::EINVAL),
-            Some(0) => Name::Abstract(path.into()),
+            Some(0) => Name::Abstract(self.common.shape.kind, path.into()),
             Some(_) => {
                 let files = &process().fs;
                 let path = c_path(path);
@@ -191,7 +191,7 @@ impl UnixSocket {
             let path = alloc::format!("\0{number:05x}").into_bytes();
             let mut address = unnamed();
             address.extend_from_slice(&path);
-            match self.register(Name::Abstract(path), address) {
+            match self.register(Name::Abstract(self.common.shape.kind, path), address) {
                 Err(Errno::EADDRINUSE) => {}
                 outcome => return outcome,
             }
@@ -405,7 +405,7 @@ impl Socket for UnixSocket {
         }
         match path.first() {
             None => self.bind_anywhere(),
-            Some(0) => self.register(Name::Abstract(path.into()), address.into()),
+            Some(0) => self.register(Name::Abstract(self.common.shape.kind, path.into()), address.into()),
             Some(_) => {
                 let place = crate::dir::make_socket(&process().fs, c_path(path))?;
                 let mut shown = unnamed();
