@@ -1,8 +1,8 @@
 //! A running QEMU: started, watched, asked to stop, and never left behind.
 //!
 //! Everything that can happen arrives as an [`Event`] on one queue, so nothing polls: frames of the control port,
-//! signals, and the end of QEMU, which its closed stderr tells. [`run`] returns the program's exit status; whichever
-//! way it returns, QEMU has ended and its private folder is gone.
+//! signals, and the end of QEMU, which its closed stderr tells; frames may be seen after that. [`run`] returns the
+//! program's exit status; whichever way it returns, QEMU has ended and its private folder is gone.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -129,6 +129,8 @@ pub fn run(
     interrupts.unlisten();
     let qemu_status = watch.child.0.wait().ok().and_then(|status| status.code());
     served.into_iter().for_each(Served::finish);
+    // QEMU's end may have been seen before the last frames, which are all on the queue now.
+    events.try_iter().for_each(|event| watch.late(event));
     Ok(Outcome {
         status: watch.status,
         qemu_status,
@@ -221,6 +223,15 @@ impl Watch {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    /// An event after QEMU has ended: only what the guest said still counts.
+    fn late(&mut self, event: Event) {
+        match event {
+            Event::Frame(ToHost::Hello) => self.was_up = true,
+            Event::Frame(ToHost::Exit { status }) => self.status = Some(status),
+            Event::Frame(ToHost::Refused) | Event::Interrupt(_) | Event::QemuEnded => {}
         }
     }
 
