@@ -1,8 +1,9 @@
-// Named local sockets: paths, abstract names, backlog, addresses, datagrams between names, one thread serving others.
+// Local sockets: pairs, names, abstract names, datagrams, packets, descriptors that travel.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,115 +12,102 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const char *name(ssize_t result) { return result < 0 ? strerrorname_np(errno) : "ok"; }
-static const char *path = "/tmp/skiff-case-sockets-unix";
+// The call comes before the look at errno.
+#define FAIL(format, call) do { long result_ = (long)(call); printf(format, result_, result_ < 0 ? strerrorname_np(errno) : "no error"); } while (0)
 
-static socklen_t fill(struct sockaddr_un *address, const char *text) {
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (text[0] == '@') {
-        memcpy(address->sun_path + 1, text + 1, strlen(text) - 1);
-        return offsetof(struct sockaddr_un, sun_path) + strlen(text);
-    }
-    strcpy(address->sun_path, text);
-    return sizeof *address;
-}
-
-static void *serve(void *argument) {
-    int listener = *(int *)argument;
-    for (int i = 0; i < 3; i++) {
-        int fd = accept(listener, NULL, NULL);
-        char buffer[100];
-        ssize_t got;
-        while ((got = read(fd, buffer, sizeof buffer)) > 0) write(fd, buffer, got);
-        close(fd);
-    }
-    return NULL;
-}
-
-static void talk(const char *where) {
-    struct sockaddr_un address;
-    socklen_t len = fill(&address, where);
-    unlink(where);
-    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    printf("bind %s: %s\n", where, name(bind(listener, (struct sockaddr *)&address, len)));
-    int other = socket(AF_UNIX, SOCK_STREAM, 0);
-    printf("bind again: %s\n", name(bind(other, (struct sockaddr *)&address, len)));
-    printf("connect before listen: %s\n", name(connect(other, (struct sockaddr *)&address, len)));
-    printf("listen: %s\n", name(listen(listener, 4)));
-    struct sockaddr_un own;
-    socklen_t own_len = sizeof own;
-    getsockname(listener, (struct sockaddr *)&own, &own_len);
-    printf("own name of %u bytes, same %d\n", own_len, !memcmp(own.sun_path, address.sun_path, own_len - 2));
-    pthread_t server;
-    pthread_create(&server, NULL, serve, &listener);
-    for (int i = 0; i < 3; i++) {
-        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-        printf("connect: %s", name(connect(fd, (struct sockaddr *)&address, len)));
-        own_len = sizeof own;
-        getpeername(fd, (struct sockaddr *)&own, &own_len);
-        write(fd, "ping", 4);
-        char buffer[8] = {0};
-        printf(", peer name of %u bytes, read %zd", own_len, read(fd, buffer, sizeof buffer));
-        printf(" %s", buffer);
-        shutdown(fd, SHUT_WR);
-        printf(", end %zd\n", read(fd, buffer, sizeof buffer));
-        close(fd);
-    }
-    pthread_join(server, NULL);
-    close(listener);
-    printf("connect after close: %s\n", name(connect(other, (struct sockaddr *)&address, len)));
-    close(other);
+static int ready(int fd, short events) {
+    struct pollfd p = {fd, events, 0};
+    poll(&p, 1, 0);
+    return p.revents;
 }
 
 int main(void) {
-    struct stat about;
-    talk(path);
-    printf("stat: %s", name(stat(path, &about)));
-    printf(", socket %d\n", S_ISSOCK(about.st_mode));
-    talk("@skiff abstract");
-    unlink(path);
+    signal(SIGPIPE, SIG_IGN);
+    int pair[2];
+    char buffer[100];
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    printf("write %zd %zd\n", write(pair[0], "abc", 3), write(pair[0], "def", 3));
+    printf("read %zd %.6s\n", read(pair[1], buffer, 100), buffer);
+    printf("ready %x %x\n", ready(pair[0], POLLIN | POLLOUT), ready(pair[1], POLLIN));
+    FAIL("nothing: %ld %s\n", recv(pair[0], buffer, 1, MSG_DONTWAIT));
+    shutdown(pair[0], SHUT_WR);
+    printf("end %zd\n", read(pair[1], buffer, 1));
+    printf("other way %zd", write(pair[1], "x", 1));
+    printf(" %zd\n", read(pair[0], buffer, 1));
+    close(pair[1]);
+    FAIL("gone: %ld %s\n", write(pair[0], "x", 1));
+    close(pair[0]);
 
-    struct sockaddr_un one_name, other_name, from;
-    socklen_t one_len = fill(&one_name, "@skiff one"), other_len = fill(&other_name, path), from_len = sizeof from;
-    int one = socket(AF_UNIX, SOCK_DGRAM, 0), other = socket(AF_UNIX, SOCK_DGRAM, 0), nameless = socket(AF_UNIX, SOCK_DGRAM, 0);
-    bind(one, (struct sockaddr *)&one_name, one_len);
-    bind(other, (struct sockaddr *)&other_name, other_len);
-    printf("sendto %zd\n", sendto(one, "hello", 5, 0, (struct sockaddr *)&other_name, other_len));
-    char buffer[100] = {0};
-    ssize_t got = recvfrom(other, buffer, sizeof buffer, 0, (struct sockaddr *)&from, &from_len);
-    printf("from %u bytes, same %d, %zd %s\n", from_len, !memcmp(&from, &one_name, one_len), got, buffer);
-    printf("connect %s\n", name(connect(nameless, (struct sockaddr *)&one_name, one_len)));
-    printf("send %zd\n", send(nameless, "anonymous", 9, 0));
-    from_len = sizeof from;
-    got = recvfrom(one, buffer, sizeof buffer, 0, (struct sockaddr *)&from, &from_len);
-    printf("from %u bytes, %zd %.9s\n", from_len, got, buffer);
-    close(one);
-    printf("send to nobody: %s\n", name(send(nameless, "x", 1, 0)));
-    int stream = socket(AF_UNIX, SOCK_STREAM, 0);
-    printf("wrong type: %s\n", name(connect(stream, (struct sockaddr *)&other_name, other_len)));
-    struct sockaddr_un chosen = {.sun_family = AF_UNIX};
-    printf("autobind: %s", name(bind(stream, (struct sockaddr *)&chosen, sizeof(sa_family_t))));
-    from_len = sizeof from;
-    getsockname(stream, (struct sockaddr *)&from, &from_len);
-    printf(", %u bytes, abstract %d\n", from_len, from.sun_path[0] == 0);
+    mkdir("/tmp", 0777);
+    struct sockaddr_un name = {AF_UNIX, "/tmp/socket"}, who;
+    unlink(name.sun_path);
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    FAIL("listen unbound: %ld %s\n", listen(listener, 1));
+    printf("bind %d\n", bind(listener, (struct sockaddr *)&name, sizeof name));
+    struct stat st;
+    stat("/tmp/socket", &st);
+    printf("is a socket %d\n", S_ISSOCK(st.st_mode));
+    int client = socket(AF_UNIX, SOCK_STREAM, 0);
+    FAIL("nobody listens: %ld %s\n", connect(client, (struct sockaddr *)&name, sizeof name));
+    listen(listener, 3);
+    printf("connect %d\n", connect(client, (struct sockaddr *)&name, sizeof name));
+    socklen_t len = sizeof who;
+    int server = accept(listener, (struct sockaddr *)&who, &len);
+    printf("peer length %u\n", len);
+    len = sizeof who;
+    getpeername(client, (struct sockaddr *)&who, &len);
+    printf("server is %s\n", who.sun_path);
+    printf("send %zd", send(client, "hi", 2, 0));
+    printf(" receive %zd\n", recv(server, buffer, 10, 0));
+    struct ucred cred;
+    len = sizeof cred;
+    getsockopt(server, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+    printf("peer pid %d\n", cred.pid == getpid());
 
-    // A full backlog: one more than asked waits; who does not wait gets EAGAIN.
-    unlink(path);
-    int listener = socket(AF_UNIX, SOCK_SEQPACKET, 0);
-    bind(listener, (struct sockaddr *)&other_name, other_len);
-    listen(listener, 1);
-    int clients[3];
-    for (int i = 0; i < 3; i++) {
-        clients[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
-        printf("client %d: %s\n", i, name(connect(clients[i], (struct sockaddr *)&other_name, other_len)));
-    }
-    send(clients[0], "early", 5, 0);
-    int accepted = accept(listener, NULL, NULL);
-    memset(buffer, 0, sizeof buffer);
-    got = read(accepted, buffer, sizeof buffer);
-    printf("early %zd %s\n", got, buffer);
+    int ends[2];
+    pipe(ends);
+    union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
+    struct iovec part = {"fd", 2};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(head), &ends[1], sizeof(int));
+    printf("sendmsg %zd\n", sendmsg(client, &message, 0));
+    close(ends[1]);
+    struct iovec room = {buffer, sizeof buffer};
+    message = (struct msghdr){.msg_iov = &room, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    printf("recvmsg %zd", recvmsg(server, &message, MSG_CMSG_CLOEXEC));
+    head = CMSG_FIRSTHDR(&message);
+    int travelled = -1;
+    if (head) memcpy(&travelled, CMSG_DATA(head), sizeof(int));
+    printf(" descriptor %d close on exec %d\n", travelled >= 0, fcntl(travelled, F_GETFD));
+    printf("works %zd", write(travelled, "!", 1));
+    printf(" %zd\n", read(ends[0], buffer, 1));
+    close(server);
+    printf("closed: %x\n", ready(client, POLLIN | POLLRDHUP));
+    printf("end %zd\n", read(client, buffer, 1));
+    close(client);
     close(listener);
-    printf("reset: %s\n", name(read(clients[1], buffer, 1)));
-    unlink(path);
+    client = socket(AF_UNIX, SOCK_STREAM, 0);
+    FAIL("listener gone: %ld %s\n", connect(client, (struct sockaddr *)&name, sizeof name));
+    FAIL("in use: %ld %s\n", bind(client, (struct sockaddr *)&name, sizeof name));
+    unlink(name.sun_path);
+    FAIL("no name: %ld %s\n", connect(client, (struct sockaddr *)&name, sizeof name));
+
+    struct sockaddr_un hidden = {AF_UNIX, "\0skiff-test"};
+    socklen_t hidden_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 11);
+    int one = socket(AF_UNIX, SOCK_DGRAM, 0), two = socket(AF_UNIX, SOCK_DGRAM, 0);
+    printf("abstract %d\n", bind(one, (struct sockaddr *)&hidden, hidden_len));
+    FAIL("twice: %ld %s\n", bind(two, (struct sockaddr *)&hidden, hidden_len));
+    printf("send %zd %zd\n", sendto(two, "one", 3, 0, (struct sockaddr *)&hidden, hidden_len), sendto(two, "two!", 4, 0, (struct sockaddr *)&hidden, hidden_len));
+    printf("receive %zd %zd\n", recv(one, buffer, 100, 0), recv(one, buffer, 100, 0));
+    FAIL("wrong type: %ld %s\n", connect(client, (struct sockaddr *)&hidden, hidden_len));
+    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair);
+    write(pair[0], "aaaa", 4);
+    write(pair[0], "bb", 2);
+    printf("packets %zd %zd\n", read(pair[1], buffer, 2), read(pair[1], buffer, 100));
+    FAIL("not connected: %ld %s\n", write(client, "x", 1));
     return 0;
 }

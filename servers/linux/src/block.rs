@@ -15,12 +15,8 @@ pub(crate) mod bits {
     pub(crate) const FUTEX: u64 = 1 << 1;
     /// A signal for `sigtimedwait` or `sigsuspend` came.
     pub(crate) const SIGNAL: u64 = 1 << 2;
-    /// Another thread's page fault finished the page that this one waits for.
-    pub(crate) const PAGE: u64 = 1 << 3;
-    /// A lock that may be held across waiting (`block::SleepLock`) was released.
-    pub(crate) const LOCK: u64 = 1 << 4;
     /// The event thread's own bell.
-    pub(crate) const EVENT: u64 = 1 << 5;
+    pub(crate) const EVENT: u64 = 1 << 3;
 }
 
 /// Why a wait ended.
@@ -62,19 +58,5 @@ pub(crate) fn wait_restartable(cx: &Context, mask: u64, deadline_ns: Option<u64>
         Wake::Bits(_) => Ok(true),
         Wake::TimedOut => Ok(false),
         Wake::Interrupted => Err(Errno::ERESTARTSYS),
-    }
-}
-
-/// Waits for a bit of `mask`; only the end of the process interrupts (`None`), as for disk waits in Linux.
-pub(crate) fn wait_killable(cx: &Context, mask: u64) -> Option<u64> {
-    loop {
-        if cx.thread.dying() {
-            return None;
-        }
-        let got = thread::wait_for(mask | thread::ATTENTION, None);
-        if got & mask != 0 {
-            return Some(got & mask);
-        }
-        thread::clear_attention();
     }
 }

@@ -38,10 +38,10 @@ fn record(info: &SigInfo) -> [u8; RECORD] {
     let word = |at: usize| from.get(at..at + 4).unwrap_or(&[0; 4]);
     let mut out = [0; RECORD];
     // signo, errno, code stand first in both; pid and uid follow at 12 here and at 16 there.
-    for (to, at) in [(0, 0), (4, 4), (8, 8), (12, 16), (16, 20), (48, 24)] {
+    // The value sent along stands at 24 there, and here as a number at 44 and as a pointer at 48.
+    for (to, at) in [(0, 0), (4, 4), (8, 8), (12, 16), (16, 20), (44, 24), (48, 24), (52, 28)] {
         out[to..to + 4].copy_from_slice(word(at));
     }
-    out[56..64].copy_from_slice(from.get(24..32).unwrap_or(&[0; 8]));
     out
 }
 

@@ -48,32 +48,6 @@ pub(crate) fn copy_out(addr: u64, bytes: &[u8]) -> Result<(), Errno> {
     with_user(Wanted::Write, || slice.write_from(bytes))
 }
 
-/// Copies from the program as much as is there; `EFAULT` only if not even the first byte is.
-pub(crate) fn copy_in_partial(slice: &UserRead, out: &mut [u8]) -> Result<usize, Errno> {
-    let len = out.len().min(slice.len());
-    partial(Wanted::Read, len, |done| slice.slice(done, len - done).read_to(out.get_mut(done..len).unwrap_or_default()))
-}
-
-/// Copies to the program as much as it has room for; `EFAULT` only if not even the first byte went.
-pub(crate) fn copy_out_partial(slice: &UserWrite, bytes: &[u8]) -> Result<usize, Errno> {
-    let len = bytes.len().min(slice.len());
-    partial(Wanted::Write, len, |done| {
-        slice.slice(done, len - done).write_from(bytes.get(done..len).unwrap_or_default())
-    })
-}
-
-/// Retries `copy(done)` until `len` bytes are done or a page cannot be brought in.
-fn partial(wanted: Wanted, len: usize, mut copy: impl FnMut(usize) -> Result<(), Fault>) -> Result<usize, Errno> {
-    let mut done = 0;
-    loop {
-        let Err(fault) = copy(done) else { return Ok(len) };
-        done += fault.done;
-        if process().mm.fault_in(fault.address, wanted).is_err() {
-            return if done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
-        }
-    }
-}
-
 /// Reads a structure.
 pub(crate) fn read_struct<T: Layout>(addr: u64) -> Result<T, Errno> {
     with_buffer(T::BYTES, |bytes| {

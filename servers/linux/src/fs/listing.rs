@@ -4,9 +4,11 @@
 //! before the first entry of the volume, and `VOLUME + cookie` behind the entry with that cookie. Shares have cookies
 //! up to 2^63 - 1 (ext4 has that one behind the last entry), so the sum ends there; nothing follows it.
 
-use super::description::File;
+use super::description::{File, Patience};
 use super::names::Place;
+use super::transfer::Sink;
 use super::node::{Entry, Kind, Node, Result, mode_bits};
+use crate::context::Context;
 use alloc::sync::Arc;
 use core::any::Any;
 use linux_abi::Errno;
@@ -113,6 +115,9 @@ impl File for Directory {
     }
     fn node(&self) -> Option<Arc<dyn Node>> {
         Some(self.node.clone())
+    }
+    fn read(&self, _cx: &Context, _patience: Patience, _sink: &mut Sink) -> Result<usize> {
+        Err(Errno::EISDIR)
     }
     fn sync(&self, data_only: bool) -> Result<()> {
         self.node.sync(data_only)

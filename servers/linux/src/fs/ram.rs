@@ -34,7 +34,9 @@ impl RamVolume {
     /// A nameless file.
     pub(crate) fn file(device: u64) -> Arc<RamNode> {
         let volume = Arc::new(Self { device, next_inode: AtomicU64::new(next_identity()) });
-        RamNode::new(&volume, Kind::File, 0o777, Body::File(Contents::default()))
+        let node = RamNode::new(&volume, Kind::File, 0o777, Body::File(Contents::default()));
+        node.attr.lock().links = 0;
+        node
     }
 }
 

@@ -27,10 +27,8 @@ use crate::events::Sink;
 use crate::process::{Process, process};
 use crate::remote::Token;
 use crate::thread::{LinuxThread, PID};
-use crate::wait::WaitQueue;
 use alloc::sync::Arc;
 use linux_abi::Errno;
-use linux_abi::file::Events;
 use linux_abi::signal::number::{
     SIGCHLD, SIGCONT, SIGKILL, SIGRTMAX, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
 };
@@ -42,8 +40,6 @@ use spin::Mutex;
 /// Actions, and signals for the process as a whole.
 pub(crate) struct SharedSignals {
     state: Mutex<Shared>,
-    /// Woken whenever a signal is queued: signalfd(2) hangs on it.
-    pub(crate) watchers: WaitQueue,
 }
 
 pub(in crate::signal) struct Shared {
@@ -54,7 +50,7 @@ pub(in crate::signal) struct Shared {
 impl Default for SharedSignals {
     fn default() -> Self {
         let actions = [SigAction::default(); SIGRTMAX as usize];
-        Self { state: Mutex::new(Shared { actions, pending: Queue::default() }), watchers: WaitQueue::new() }
+        Self { state: Mutex::new(Shared { actions, pending: Queue::default() }) }
     }
 }
 
@@ -165,7 +161,7 @@ pub(crate) fn send_to_process(process: &Process, info: SigInfo) -> Result<(), Er
         taker.want();
         taker.notify(bits::SIGNAL);
     }
-    process.signals.watchers.wake(Events::IN);
+    process.fs.signal_arrived();
     Ok(())
 }
 
@@ -187,7 +183,7 @@ pub(crate) fn send_to_thread(process: &Process, thread: &LinuxThread, info: SigI
         thread.want();
         thread.notify(bits::SIGNAL);
     }
-    process.signals.watchers.wake(Events::IN);
+    process.fs.signal_arrived();
     Ok(())
 }
 
