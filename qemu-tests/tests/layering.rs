@@ -1,6 +1,6 @@
 //! The architecture as a test: which crate may depend on which, and who may use which crate of others.
 //!
-//! The tables say what is allowed; anything else fails. They change together with ARCHITECTURE in the README.
+//! The tables say what is allowed; anything else fails. They change together with `docs/ARCHITECTURE.md`.
 //! Dependencies of tests alone (`dev-dependencies`) are excused, build dependencies are not.
 
 #![forbid(unsafe_code)]

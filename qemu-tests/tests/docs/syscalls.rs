@@ -53,7 +53,11 @@ fn without_row() -> Vec<&'static str> {
 /// How many there are of each level, in one sentence.
 pub fn summary() -> String {
     let counts = LEVELS.map(|level| format!("{} {level}", count(level))).join(", ");
-    format!("Of the {} system calls of Linux on x86-64: {counts}, {} without a row.\n", NAMES.len(), without_row().len())
+    format!(
+        "Of the {} system calls of Linux on x86-64: {counts}, {} without a row.\n",
+        NAMES.len(),
+        without_row().len()
+    )
 }
 
 /// The whole page.
