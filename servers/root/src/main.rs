@@ -36,6 +36,14 @@ fn main() {
         power::exit(PROBE_STATUS);
     }
     log::hold();
+    seed_hash_maps();
     System::install(virtio::discover());
     watch::run()
+}
+
+/// Makes the seed that all hash maps share, before there is a second thread.
+///
+/// Its first user makes it while others spin: one of more importance would spin for ever in the place of the first.
+fn seed_hash_maps() {
+    let _seeded = hashbrown::DefaultHashBuilder::default();
 }
