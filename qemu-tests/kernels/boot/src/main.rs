@@ -21,7 +21,8 @@ fn main() {
     log!("ok: up with the command line {line:?}");
     let mut words = line.split(' ');
     assert_eq!(words.next(), Some("boot"));
-    let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).expect("the command line has three numbers");
+    let mut number =
+        || words.next().and_then(|word| word.parse::<u64>().ok()).expect("the command line has three numbers");
     let (least, most, wall_s) = (number(), number(), number());
     memory_is_that_of_the_machine(least, most);
     sleep_takes_its_time();

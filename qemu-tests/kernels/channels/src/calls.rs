@@ -82,7 +82,10 @@ fn many_calls_are_in_flight(connection: &Connection) {
     assert_eq!(send(connection, &[ECHO]), Err(SendError::Full));
     let ended = collect(connection, usize::from(DEPTH));
     let tokens: Vec<Token> = ended.iter().map(|(token, _)| *token).collect();
-    assert!(tokens.iter().take(held.len()).eq(held.iter().rev()), "replies arrive in the order in which they are given");
+    assert!(
+        tokens.iter().take(held.len()).eq(held.iter().rev()),
+        "replies arrive in the order in which they are given"
+    );
     assert_eq!(ended.iter().filter(|(_, reply)| reply == b"held").count(), held.len());
     assert_eq!(connection.finish(held[0], &mut [0; 8]), None, "a call ends once");
     says("as many calls as there are slots are in flight, and end in any order");

@@ -115,12 +115,8 @@ fn a_dead_end_is_noticed() {
         let (producer, consumer) = ring(1).expect("there is memory");
         let bells = EventSet::new(1, thread::current(), BELL);
         producer.set_bell(&bells, 0);
-        let called = connection.call(
-            &[TAKE_RING],
-            alloc::vec![Attached::Ring(consumer.detach())],
-            &mut [0; 8],
-            Wait::ForReply,
-        );
+        let called =
+            connection.call(&[TAKE_RING], alloc::vec![Attached::Ring(consumer.detach())], &mut [0; 8], Wait::ForReply);
         assert_eq!(called, Ok(4));
         assert_eq!(producer.consumer_closed(), None);
         task.kill();

@@ -164,7 +164,11 @@ fn blocks_are_split_where_needed() {
     assert!(found.frame.is_none(), "a page of a block has no frame of its own");
     UserWrite::new(at + BLOCK - 4, 4).expect("legal").write_from(b"last").expect("mapped");
     space().protect_range(at + PAGE, at + 2 * PAGE, READ);
-    assert!(user::store_u32(at + PAGE, 1).is_err() && user::store_u32(at, 1).is_ok() && user::store_u32(at + 2 * PAGE, 1).is_ok());
+    assert!(
+        user::store_u32(at + PAGE, 1).is_err()
+            && user::store_u32(at, 1).is_ok()
+            && user::store_u32(at + 2 * PAGE, 1).is_ok()
+    );
     let mut bytes = [0; 4];
     UserRead::new(at + BLOCK - 4, 4).expect("legal").read_to(&mut bytes).expect("mapped");
     assert_eq!(&bytes, b"last");

@@ -30,7 +30,12 @@ const WAYS: [Way; 13] = [
         killed_after_ns: None,
         expected: |death| matches!(death, Death::Panic(words) if words.contains("on purpose 1")),
     },
-    Way { name: "by a null pointer", entry: |_| faults::read_near_null(), killed_after_ns: None, expected: is_near_null },
+    Way {
+        name: "by a null pointer",
+        entry: |_| faults::read_near_null(),
+        killed_after_ns: None,
+        expected: is_near_null,
+    },
     Way {
         name: "by a non-canonical address",
         entry: |_| faults::read_non_canonical(),
