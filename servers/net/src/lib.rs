@@ -122,18 +122,29 @@ impl Net {
 
     /// Works whenever something was touched or is due.
     async fn work(&self) {
+        // The alarm stays where it is as long as it does not ring too late: most timers only move back.
+        let mut alarm = pin!(self.runtime.sleep_until(0));
+        let mut rings_ns = 0;
         loop {
             let touched = self.touched.wait();
+            let now_ns = self.now_ns();
             let (more, due_ns) = {
                 let mut stack = self.stack.borrow_mut();
-                (stack.work(self.now_ns()), stack.timers.next_ns())
+                (stack.work(now_ns), stack.timers.next_ns())
             };
             if more {
                 self.touched.notify();
             }
-            match due_ns {
-                Some(due_ns) => either(touched, self.runtime.sleep_until(due_ns)).await,
-                None => touched.await,
+            if let Some(due_ns) = due_ns
+                && (due_ns < rings_ns || rings_ns <= now_ns)
+            {
+                rings_ns = due_ns;
+                alarm.set(self.runtime.sleep_until(due_ns));
+            }
+            if rings_ns > now_ns || due_ns.is_some() {
+                either(touched, alarm.as_mut()).await;
+            } else {
+                touched.await;
             }
         }
     }

@@ -242,7 +242,8 @@ impl Event {
     /// Wakes everybody who waits.
     pub fn notify(&self) {
         self.count.set(self.count.get().wrapping_add(1));
-        for waker in self.wakers.take() {
+        // Waking only queues jobs, so nobody comes to wait meanwhile; the list keeps its memory.
+        for waker in self.wakers.borrow_mut().drain(..) {
             waker.wake();
         }
     }

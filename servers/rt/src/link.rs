@@ -11,7 +11,8 @@ use core::cell::RefCell;
 use core::future::poll_fn;
 use core::marker::PhantomData;
 use core::task::{Poll, Waker};
-use protocol::{Call, Envelope, MESSAGE_BYTES, MaybeGone, Protocol};
+use protocol::{Call, CodecError, Envelope, MESSAGE_BYTES, MaybeGone, Protocol};
+use serde::{Deserialize, Serialize};
 
 #[derive(Default)]
 struct Waiting {
@@ -25,6 +26,8 @@ struct Inner {
     /// Notified when a call has ended, so that another may be sent.
     room: Event,
     generation: u32,
+    /// Where messages are put together and taken apart; never across an await.
+    scratch: RefCell<[u8; MESSAGE_BYTES]>,
 }
 
 /// A connection to a server that speaks protocol `P`; cheap to clone.
@@ -43,7 +46,8 @@ impl<P: Protocol> Link<P> {
     /// Connects `outbox` to the executor. `generation` is the caller's own.
     pub fn new(runtime: &Runtime, outbox: Rc<dyn Outbox>, generation: u32) -> Self {
         let bit = outbox.bit();
-        let inner = Rc::new(Inner { outbox, waiting: RefCell::default(), room: Event::default(), generation });
+        let scratch = RefCell::new([0; MESSAGE_BYTES]);
+        let inner = Rc::new(Inner { outbox, waiting: RefCell::default(), room: Event::default(), generation, scratch });
         let collected = inner.clone();
         runtime.on_bit(bit, move || collected.collect());
         Self { inner, protocol: PhantomData }
@@ -54,26 +58,19 @@ impl<P: Protocol> Link<P> {
     where
         C: Call<'a, Protocol = P>,
     {
-        let mut buffer = [0; MESSAGE_BYTES];
         let envelope = Envelope::new(self.inner.generation, request);
-        let Ok(len) = protocol::encode(&mut buffer, envelope, &call.into()) else {
-            return C::Reply::malformed();
-        };
-        let Some(token) = self.inner.send(&buffer[..len], attachments).await else {
-            return C::Reply::peer_gone();
+        let body: P::Request<'a> = call.into();
+        let token = match self.inner.send(envelope, &body, attachments).await {
+            Ok(Some(token)) => token,
+            Ok(None) => return C::Reply::peer_gone(),
+            Err(_) => return C::Reply::malformed(),
         };
         let guard = Cancel { inner: &self.inner, token: Some(token) };
         poll_fn(|cx| self.inner.poll_done(token, cx.waker())).await;
         guard.disarm();
-        let reply_len = self.inner.outbox.take(token, &mut buffer);
+        let reply = self.inner.take(token);
         self.inner.room.notify();
-        match reply_len {
-            None => C::Reply::peer_gone(),
-            Some(len) => match protocol::decode(&buffer[..len.min(MESSAGE_BYTES)]) {
-                Ok((_, reply)) => reply,
-                Err(_) => C::Reply::malformed(),
-            },
-        }
+        reply
     }
 
     /// Generation of the server behind the link.
@@ -83,18 +80,46 @@ impl<P: Protocol> Link<P> {
 }
 
 impl Inner {
-    /// Sends, waiting for room; `None` if the server is gone.
-    async fn send(&self, message: &[u8], attachments: &[Attachment]) -> Option<Token> {
+    /// Sends, waiting for room; `None` if the server is gone. Errors: the message does not fit.
+    async fn send<T: Serialize>(
+        &self,
+        envelope: Envelope,
+        body: &T,
+        attachments: &[Attachment],
+    ) -> Result<Option<Token>, CodecError> {
         loop {
             let room = self.room.wait();
-            match self.outbox.send(message, attachments) {
+            match self.try_send(envelope, body, attachments)? {
                 Ok(token) => {
                     self.start(token);
-                    return Some(token);
+                    return Ok(Some(token));
                 }
                 Err(SendError::Full) => room.await,
-                Err(SendError::Gone) => return None,
+                Err(SendError::Gone) => return Ok(None),
             }
+        }
+    }
+
+    fn try_send<T: Serialize>(
+        &self,
+        envelope: Envelope,
+        body: &T,
+        attachments: &[Attachment],
+    ) -> Result<Result<Token, SendError>, CodecError> {
+        let mut scratch = self.scratch.borrow_mut();
+        let len = protocol::encode(&mut scratch[..], envelope, body)?;
+        Ok(self.outbox.send(&scratch[..len], attachments))
+    }
+
+    /// Takes the reply of a finished call.
+    fn take<R: MaybeGone + for<'de> Deserialize<'de>>(&self, token: Token) -> R {
+        let mut scratch = self.scratch.borrow_mut();
+        match self.outbox.take(token, &mut scratch[..]) {
+            None => R::peer_gone(),
+            Some(len) => match protocol::decode(&scratch[..len.min(MESSAGE_BYTES)]) {
+                Ok((_, reply)) => reply,
+                Err(_) => R::malformed(),
+            },
         }
     }
 

@@ -9,6 +9,8 @@ use crate::sys::{Arrival, Attachment, INBOX_BIT, Inbox, Memory, Ring, Token};
 use crate::trace::Event;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::fmt::Debug;
 use core::future::Future;
 use protocol::{ATTACHMENTS, Envelope, Failure, LeaseId, MESSAGE_BYTES};
@@ -79,6 +81,11 @@ pub struct Message {
 }
 
 impl Message {
+    fn empty() -> Self {
+        let attachments = [const { None }; ATTACHMENTS];
+        Self { token: 0, arrival_ns: 0, len: 0, bytes: [0; MESSAGE_BYTES], caller: 0, attachments }
+    }
+
     /// Splits into the decodable bytes and what builds the context.
     fn parts(&mut self) -> (&[u8], u32, [Option<Attachment>; ATTACHMENTS]) {
         let attachments = core::mem::replace(&mut self.attachments, [const { None }; ATTACHMENTS]);
@@ -86,32 +93,56 @@ impl Message {
     }
 }
 
-/// Where replies go.
+/// Where replies go; cheap to clone.
 #[derive(Clone)]
-pub struct Responder {
+pub struct Responder(Rc<Desk>);
+
+/// What the handlers of one port share.
+struct Desk {
     runtime: Runtime,
     inbox: Rc<dyn Inbox>,
     generation: u32,
+    /// Where replies are put together.
+    scratch: RefCell<[u8; MESSAGE_BYTES]>,
+    /// Messages that were dealt with: making one costs more than all else that is done with it here. A KiB moves by pointer.
+    #[allow(clippy::vec_box)]
+    spare: RefCell<Vec<Box<Message>>>,
 }
 
+/// Messages that are kept for reuse.
+const SPARE: usize = 32;
+
 impl Responder {
+    fn new(runtime: &Runtime, inbox: Rc<dyn Inbox>, generation: u32) -> Self {
+        let scratch = RefCell::new([0; MESSAGE_BYTES]);
+        Self(Rc::new(Desk { runtime: runtime.clone(), inbox, generation, scratch, spare: RefCell::default() }))
+    }
+
+    /// Takes a message back that nobody looks at any more.
+    fn recycle(&self, message: Box<Message>) {
+        let mut spare = self.0.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(message);
+        }
+    }
+
     fn received(&self, request: u64, what: &dyn Debug) {
-        let machine = self.runtime.machine();
+        let machine = self.0.runtime.machine();
         if machine.tracing() {
             machine.trace(&Event::Request { request, what });
         }
     }
 
     fn reply<R: Serialize + Debug>(&self, token: Token, request: u64, arrival_ns: u64, reply: &R) {
-        let machine = self.runtime.machine();
+        let machine = self.0.runtime.machine();
         if machine.tracing() {
             let took_ns = machine.now_ns().saturating_sub(arrival_ns);
             machine.trace(&Event::Reply { request, what: reply, took_ns });
         }
-        let mut buffer = [0; MESSAGE_BYTES];
-        let envelope = Envelope::new(self.generation, request);
-        let len = protocol::encode(&mut buffer, envelope, reply).expect("replies are bounded by their types");
-        self.inbox.reply(token, &buffer[..len]);
+        let mut scratch = self.0.scratch.borrow_mut();
+        let envelope = Envelope::new(self.0.generation, request);
+        let len = protocol::encode(&mut scratch[..], envelope, reply).expect("replies are bounded by their types");
+        self.0.inbox.reply(token, &scratch[..len]);
     }
 }
 
@@ -130,7 +161,7 @@ pub fn serve<S: Service>(runtime: &Runtime, inbox: Rc<dyn Inbox>, generation: u3
 
 /// [`serve`] for a port that is announced by notification bit `bit`.
 pub fn serve_on<S: Service>(runtime: &Runtime, bit: u8, inbox: Rc<dyn Inbox>, generation: u32, service: Rc<S>) {
-    let responder = Responder { runtime: runtime.clone(), inbox, generation };
+    let responder = Responder::new(runtime, inbox, generation);
     let pump = {
         let runtime = runtime.clone();
         move || {
@@ -145,10 +176,19 @@ pub fn serve_on<S: Service>(runtime: &Runtime, bit: u8, inbox: Rc<dyn Inbox>, ge
 }
 
 fn next_message(responder: &Responder) -> Option<Box<Message>> {
-    let mut bytes = [0; MESSAGE_BYTES];
-    let Arrival { token, caller, len, attachments } = responder.inbox.receive(&mut bytes)?;
-    let arrival_ns = if responder.runtime.machine().tracing() { responder.runtime.machine().now_ns() } else { 0 };
-    Some(Box::new(Message { token, arrival_ns, len: len.min(MESSAGE_BYTES), bytes, caller, attachments }))
+    let desk = &responder.0;
+    let mut message = desk.spare.borrow_mut().pop().unwrap_or_else(|| Box::new(Message::empty()));
+    let Some(Arrival { token, caller, len, attachments }) = desk.inbox.receive(&mut message.bytes) else {
+        responder.recycle(message);
+        return None;
+    };
+    let machine = desk.runtime.machine();
+    message.token = token;
+    message.arrival_ns = if machine.tracing() { machine.now_ns() } else { 0 };
+    message.len = len.min(MESSAGE_BYTES);
+    message.caller = caller;
+    message.attachments = attachments;
+    Some(message)
 }
 
 /// Generates one protocol's handler trait and dispatcher.
@@ -183,6 +223,7 @@ macro_rules! handler {
                         responder.reply(token, id, arrival_ns, &reply);
                     } )*
                 }
+                responder.recycle(message);
             }
         }
     };
