@@ -1,6 +1,6 @@
 //! What drivers get from the core: device registers, ports, DMA memory, the command line.
 
-use crate::mm::frame::Contiguous;
+use crate::mm::frame::{Contiguous, Need};
 use crate::mm::kernel_map;
 use crate::mm::layout::physical_to_virtual;
 use crate::task::handle::Owned;
@@ -17,7 +17,7 @@ pub struct Dma(Owned<Contiguous>);
 /// Allocates at least `pages` pages in one piece, at most 512.
 pub fn dma_alloc(pages: usize) -> Option<Dma> {
     let _section = crate::sync::CoreSection::enter();
-    Contiguous::alloc_zeroed(pages).map(|run| Dma(Owned::new(Arc::new(run))))
+    Contiguous::alloc_zeroed_for(pages, Need::Kernel).map(|run| Dma(Owned::new(Arc::new(run))))
 }
 
 impl Dma {

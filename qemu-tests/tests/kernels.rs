@@ -121,7 +121,7 @@ fn frames_pages_and_user_copies_keep_to_their_bounds() {
         "a frame is free again when its last reference goes",
         "runs of frames are aligned to their size and zeroed",
         "memory that was given out in pieces joins to whole blocks again",
-        "all memory can be used, and using it up is an answer",
+        "the program can use up its memory, and is told so while the kernel goes on",
         "accessed and dirty flags follow what the program did",
         "what a page may be used for can be changed",
         "a block is split when part of it changes, and keeps its contents",

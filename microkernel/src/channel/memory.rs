@@ -4,7 +4,7 @@
 //! the last reference is gone, a device's [`Pin`] included.
 
 use crate::mm::PAGE_SIZE;
-use crate::mm::frame::Frame;
+use crate::mm::frame::{Frame, Need};
 use crate::task::handle::Owned;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -108,7 +108,7 @@ impl Memory {
         let mut frames = Vec::new();
         frames.try_reserve_exact(count).ok()?;
         for _ in 0..count {
-            frames.push(Frame::alloc_zeroed()?);
+            frames.push(Frame::alloc_zeroed_for(Need::Kernel)?);
         }
         Some(Self::from_frames(frames.into(), 0, count * PAGE_SIZE, true))
     }

@@ -3,7 +3,7 @@
 //! The address alone tells which arena a block belongs to, so anybody may free it; dropping a task's arena is
 //! unmapping its stretch. The block management is `talc`'s.
 
-use super::frame::Frame;
+use super::frame::{Frame, Need};
 use super::layout::{ARENA_STRIDE, ARENAS};
 use super::{PAGE_SIZE, kernel_map};
 use crate::sync::IrqLock;
@@ -116,7 +116,7 @@ impl Arena {
         }
         let start = self.mapped;
         for at in (start..start + step).step_by(PAGE_SIZE) {
-            let frame = Frame::alloc().ok_or(HeapFull)?;
+            let frame = Frame::alloc_for(Need::Kernel).ok_or(HeapFull)?;
             if !kernel_map::map(base + at as u64, frame) {
                 return Err(HeapFull);
             }

@@ -110,7 +110,7 @@ pub fn map(address: u64, frame: Frame) -> bool {
     let physical = frame.into_address();
     let value = physical | PRESENT | WRITABLE | GLOBAL | NO_EXECUTE;
     // SAFETY: the lock guards the kernel half; the address lies in an area that the caller owns.
-    let done = unsafe { put(root(), address, 0, value, &mut table::table_frame) };
+    let done = unsafe { put(root(), address, 0, value, &mut table::kernel_table) };
     if done.is_none() {
         // SAFETY: given away just above.
         drop(unsafe { Frame::from_address(physical) });
@@ -143,7 +143,7 @@ pub fn map_device(physical: u64, len: usize) -> Option<u64> {
         let at = page * PAGE_SIZE as u64;
         let value = (physical - offset + at) | PRESENT | WRITABLE | GLOBAL | NO_EXECUTE | NO_CACHE;
         // SAFETY: the lock guards the kernel half; device addresses are given out once.
-        unsafe { put(root(), base + at, 0, value, &mut table::table_frame)? };
+        unsafe { put(root(), base + at, 0, value, &mut table::kernel_table)? };
     }
     *next += pages as u64 * PAGE_SIZE as u64;
     Some(base + offset)

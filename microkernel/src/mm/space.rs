@@ -124,7 +124,7 @@ impl AddressSpace {
         // SAFETY: the lock guards the program's half.
         unsafe {
             let slot =
-                table::walk(kernel_map::root(), page, 0, Some(&mut table::table_frame)).ok_or(MapError::NoMemory)?;
+                table::walk(kernel_map::root(), page, 0, Some(&mut table::program_table)).ok_or(MapError::NoMemory)?;
             let old = slot.read_volatile();
             slot.write_volatile(frame.into_address() | access.bits());
             if old & PRESENT == 0 {
@@ -144,7 +144,7 @@ impl AddressSpace {
         // SAFETY: the lock guards the program's half.
         unsafe {
             let root = kernel_map::root();
-            let Some(slot) = table::walk(root, address, 1, Some(&mut table::table_frame)) else {
+            let Some(slot) = table::walk(root, address, 1, Some(&mut table::program_table)) else {
                 return Err((MapError::NoMemory, block));
             };
             let old = slot.read_volatile();
@@ -169,7 +169,7 @@ impl AddressSpace {
         unsafe {
             let Some((slot, true)) = table::find(kernel_map::root(), address) else { return Ok(()) };
             let value = slot.read_volatile();
-            let new = table::table_frame().ok_or(MapError::NoMemory)?;
+            let new = table::program_table().ok_or(MapError::NoMemory)?;
             let flags = value & !(ADDRESS | LARGE);
             let block = Contiguous::block_from_address(value & ADDRESS & !(BLOCK_SIZE as u64 - 1));
             slot.write_volatile(new | PRESENT | WRITABLE | USER);

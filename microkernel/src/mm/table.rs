@@ -1,6 +1,6 @@
 //! Page tables: four levels, walked and changed through the physical map.
 
-use super::frame::Frame;
+use super::frame::{Frame, Need};
 use super::layout::physical_to_virtual;
 use super::{BLOCK_SIZE, PAGE_SIZE};
 
@@ -47,9 +47,14 @@ unsafe fn entry(table: u64, index: usize) -> *mut u64 {
 /// How an intermediate table is made. `None`: out of memory.
 pub type TableSource<'a> = &'a mut dyn FnMut() -> Option<u64>;
 
-/// The zeroed frames of ordinary tables: owned by the entry that points at them.
-pub fn table_frame() -> Option<u64> {
+/// The zeroed frames of the program's tables: owned by the entry that points at them.
+pub fn program_table() -> Option<u64> {
     Frame::alloc_zeroed().map(Frame::into_address)
+}
+
+/// The zeroed frames of the kernel's tables, likewise.
+pub fn kernel_table() -> Option<u64> {
+    Frame::alloc_zeroed_for(Need::Kernel).map(Frame::into_address)
 }
 
 /// Finds the entry of `address` at `level` (0: page, 1: block), making tables on the way if `make` is given.

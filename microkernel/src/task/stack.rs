@@ -1,7 +1,7 @@
 //! Kernel stacks: mapped at the top of their slots, nothing below, so that an overflow faults.
 
 use super::NoMemory;
-use crate::mm::frame::Frame;
+use crate::mm::frame::{Frame, Need};
 use crate::mm::layout::{STACK_STRIDE, STACKS};
 use crate::mm::{PAGE_SIZE, kernel_map};
 use crate::sync::Lock;
@@ -30,8 +30,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Maps a stack of at least `bytes`. Errors: no memory.
-    pub fn new(bytes: usize) -> Result<Self, NoMemory> {
+    /// Maps a stack of at least `bytes`. Errors: no memory for this need.
+    pub(crate) fn new(bytes: usize, need: Need) -> Result<Self, NoMemory> {
         let bytes = bytes.next_multiple_of(PAGE_SIZE).clamp(4 * PAGE_SIZE, 96 << 10);
         let slot = {
             let mut slots = SLOTS.lock();
@@ -47,7 +47,7 @@ impl Stack {
         };
         let mut stack = Self { slot, bytes: 0 };
         while stack.bytes < bytes {
-            let frame = Frame::alloc_zeroed().ok_or(NoMemory)?;
+            let frame = Frame::alloc_zeroed_for(need).ok_or(NoMemory)?;
             if !kernel_map::map(stack.top() - (stack.bytes + PAGE_SIZE) as u64, frame) {
                 return Err(NoMemory);
             }

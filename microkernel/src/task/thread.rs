@@ -9,6 +9,7 @@ use super::{NoMemory, Task, TaskInner, sched};
 use crate::arch::context;
 use crate::arch::fpu::VectorState;
 use crate::arch::percpu;
+use crate::mm::frame::Need;
 use crate::sync::{CoreSection, Lock};
 use crate::trap::UserContext;
 use alloc::boxed::Box;
@@ -302,7 +303,8 @@ pub(crate) fn spawn_in(
     start: Start,
 ) -> Result<Thread, NoMemory> {
     let _section = CoreSection::enter();
-    let stack = Stack::new(stack_bytes)?;
+    let need = if matches!(start, Start::User { .. }) { Need::Program } else { Need::Kernel };
+    let stack = Stack::new(stack_bytes, need)?;
     let (top, floor) = (stack.top(), stack.floor());
     let user = match &start {
         Start::Kernel { .. } => None,

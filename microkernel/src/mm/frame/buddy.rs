@@ -3,6 +3,7 @@
 //! Free runs of 2^n frames stand in doubly linked lists, one per order; the links are in [`Info`], one small record per
 //! frame. RAM is taken in lazily, 2 MiB at a time, so that boot does not walk all of memory.
 
+use super::Need;
 use crate::mm::layout::physical_to_virtual;
 use crate::mm::{BLOCK_SIZE, PAGE_SIZE};
 use core::ptr::NonNull;
@@ -128,8 +129,16 @@ impl Buddy {
         self.free += (end - usable) as usize;
     }
 
+    /// Free frames that are kept for the core and the servers: 1/32 of all, 256 KiB to 4 MiB.
+    pub fn reserve(&self) -> usize {
+        (self.total / 32).clamp(64, 1024)
+    }
+
     /// First frame of a run of 2^order frames, with one reference.
-    pub fn alloc(&mut self, order: usize) -> Option<u32> {
+    pub fn alloc(&mut self, order: usize, need: Need) -> Option<u32> {
+        if need == Need::Program && self.free < self.reserve() + (1 << order) {
+            return None;
+        }
         let number = loop {
             if let Some(found) = (order..ORDERS).find(|&order| self.lists[order] != NIL) {
                 break self.take(found, order);

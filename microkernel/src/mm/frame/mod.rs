@@ -22,12 +22,25 @@ pub struct FrameStats {
     pub total_frames: usize,
     /// Frames that nobody holds.
     pub free_frames: usize,
+    /// Those of the free frames that the program does not get: the core and the servers live on them while the front end
+    /// makes room.
+    pub reserved_frames: usize,
+}
+
+/// Whose need memory is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The program's: it can be told that there is no memory.
+    Program,
+    /// That of the core and the servers, which serve the program when it has used up its part.
+    Kernel,
 }
 
 /// How much memory there is and how much is free.
 pub fn stats() -> FrameStats {
     let frames = FRAMES.lock();
-    FrameStats { total_frames: frames.total(), free_frames: frames.free() }
+    let reserved_frames = frames.reserve().min(frames.free());
+    FrameStats { total_frames: frames.total(), free_frames: frames.free(), reserved_frames }
 }
 
 /// Hands RAM from `start` to `end` (physical, in bytes) to the allocator.
@@ -47,12 +60,20 @@ pub struct Frame {
 impl Frame {
     /// A frame whose contents are undefined: the caller overwrites all of it.
     pub fn alloc() -> Option<Self> {
-        FRAMES.lock().alloc(0).map(|number| Self { number })
+        Self::alloc_for(Need::Program)
     }
 
     /// A frame of zeros.
     pub fn alloc_zeroed() -> Option<Self> {
-        let frame = Self::alloc()?;
+        Self::alloc_zeroed_for(Need::Program)
+    }
+
+    pub(crate) fn alloc_for(need: Need) -> Option<Self> {
+        FRAMES.lock().alloc(0, need).map(|number| Self { number })
+    }
+
+    pub(crate) fn alloc_zeroed_for(need: Need) -> Option<Self> {
+        let frame = Self::alloc_for(need)?;
         frame.zero(0, PAGE_SIZE);
         Some(frame)
     }
@@ -128,11 +149,15 @@ pub struct Contiguous {
 impl Contiguous {
     /// At least `pages` zeroed frames in a row, aligned to their rounded-up count; at most 2 MiB.
     pub fn alloc_zeroed(pages: usize) -> Option<Self> {
+        Self::alloc_zeroed_for(pages, Need::Program)
+    }
+
+    pub(crate) fn alloc_zeroed_for(pages: usize, need: Need) -> Option<Self> {
         let order = pages.max(1).next_power_of_two().trailing_zeros() as usize;
         if order >= ORDERS {
             return None;
         }
-        let number = FRAMES.lock().alloc(order)?;
+        let number = FRAMES.lock().alloc(order, need)?;
         let run = Self { number, order: order as u8 };
         contents::zero(run.address(), run.len());
         Some(run)
