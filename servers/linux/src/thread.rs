@@ -270,7 +270,7 @@ fn check_flags(flags: CloneFlags, args: &CloneArgs) -> Result<(), Errno> {
 fn start_thread(cx: &mut Context, args: &CloneArgs, stack_top: u64) -> SysResult {
     let flags = CloneFlags::from_bits_truncate(args.flags);
     check_flags(flags, args)?;
-    let mut regs = cx.regs.clone();
+    let mut regs = *cx.regs;
     regs.rax = 0;
     if stack_top != 0 {
         regs.rsp = stack_top;

@@ -153,15 +153,13 @@ fn recall(slot: &AtomicU32) -> u64 {
 /// The first 15 bytes count.
 fn set_name(cx: &Context, addr: u64) -> SysResult {
     let mut name = [0; 16];
-    let mut at = addr;
-    for slot in name.iter_mut().take(15) {
+    for (at, slot) in (addr..).zip(name.iter_mut().take(15)) {
         let mut byte = [0];
         user::copy_in(at, &mut byte)?;
         if byte[0] == 0 {
             break;
         }
         *slot = byte[0];
-        at += 1;
     }
     *cx.thread.name.lock() = name;
     Ok(0)

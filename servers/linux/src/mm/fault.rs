@@ -76,15 +76,20 @@ impl Mm {
     }
 
     fn plan(&self, state: &mut State, page: u64, wanted: Wanted) -> Result<Plan, FaultError> {
-        if state.regions.find(page).is_none() {
+        let State { regions, parked, .. } = state;
+        let Some(region) = regions.find(page) else {
             grow_stack(state, page)?;
-        }
-        let region = state.regions.find(page).ok_or(FaultError::NotMapped)?.clone();
+            return self.plan(state, page, wanted);
+        };
         if !wanted.allowed_by(region.prot) {
             return Err(FaultError::NotAllowed);
         }
-        if let Some(frame) = state.parked.remove(&page) {
-            return Ok(self.enter_own(&region, page, frame));
+        if let Some(frame) = parked.get(&page) {
+            let plan = self.enter_own(region, page, frame.clone());
+            if matches!(plan, Plan::Done) {
+                parked.remove(&page);
+            }
+            return Ok(plan);
         }
         let present = self.space.query(page);
         match (present, &region.backing) {
@@ -93,9 +98,9 @@ impl Mm {
                 self.space.protect_range(page, page + PAGE, access(region.prot));
                 Ok(Plan::Done)
             }
-            (Some(mapping), Backing::File { .. }) if !region.shared => Ok(self.own_copy(&region, page, mapping)),
+            (Some(mapping), Backing::File { .. }) if !region.shared => Ok(self.own_copy(region, page, mapping)),
             (None, Backing::Anonymous) => Ok(match Frame::alloc_zeroed() {
-                Some(frame) => self.enter_own(&region, page, frame),
+                Some(frame) => self.enter_own(region, page, frame),
                 None => Plan::Reclaim,
             }),
             (_, Backing::File { .. }) => {

@@ -172,8 +172,10 @@ impl Mm {
         }
         let start = state.choose(wish.place, wish.len)?;
         let end = start + wish.len;
-        let replaced: u64 =
-            state.regions.overlapping(start, end).map(|region| region.end.min(end) - region.start.max(start)).sum();
+        let replaced = match wish.place {
+            Place::Fixed(_) => state.regions.bytes_in(start, end),
+            Place::Hint(_) | Place::FixedFree(_) | Place::Low => 0,
+        };
         if (state.regions.bytes() - replaced).saturating_add(wish.len) > limits.limit(rlimit::AS) {
             return Err(Errno::ENOMEM);
         }
@@ -182,7 +184,9 @@ impl Mm {
             return Err(Errno::ENOMEM);
         }
         let locked = wish.locked || state.lock_future;
-        self.remove(&mut state, start, end);
+        if replaced > 0 {
+            self.remove(&mut state, start, end);
+        }
         let region = Region {
             start,
             end,

@@ -195,10 +195,16 @@ impl Mm {
 
     /// Removes regions and pages of `start..end`.
     pub(in crate::mm) fn remove(&self, state: &mut State, start: u64, end: u64) {
-        let taken = state.regions.remove(start, end);
-        for region in &taken {
-            self.clear(state, region.start, region.end);
-            state.account_off(region);
+        let State { regions, accounted, .. } = state;
+        let mut any = false;
+        regions.remove(start, end, |region| {
+            any = true;
+            if region.accounted {
+                *accounted = accounted.saturating_sub(region.len());
+            }
+        });
+        if any {
+            self.clear(state, start, end);
         }
     }
 
@@ -269,12 +275,6 @@ impl State {
     pub(in crate::mm) fn account_on(&mut self, region: &Region) {
         if region.accounted {
             self.accounted += region.len();
-        }
-    }
-
-    pub(in crate::mm) fn account_off(&mut self, region: &Region) {
-        if region.accounted {
-            self.accounted = self.accounted.saturating_sub(region.len());
         }
     }
 

@@ -89,14 +89,20 @@ impl Regions {
         self.join(start);
     }
 
-    /// Takes everything out of `start..end`; returns the pieces, ascending.
-    pub(crate) fn remove(&mut self, start: u64, end: u64) -> Vec<Region> {
+    /// Takes everything out of `start..end`, handing the pieces to `taken`, ascending.
+    pub(crate) fn remove(&mut self, start: u64, end: u64, mut taken: impl FnMut(Region)) {
         self.cut(start);
         self.cut(end);
-        let starts: Vec<u64> = self.by_start.range(start..end).map(|(&start, _)| start).collect();
-        let taken: Vec<Region> = starts.iter().filter_map(|start| self.by_start.remove(start)).collect();
-        self.bytes -= taken.iter().map(Region::len).sum::<u64>();
-        taken
+        while let Some((&at, _)) = self.by_start.range(start..end).next() {
+            let Some(region) = self.by_start.remove(&at) else { return };
+            self.bytes -= region.len();
+            taken(region);
+        }
+    }
+
+    /// Bytes of `start..end` that are mapped.
+    pub(crate) fn bytes_in(&self, start: u64, end: u64) -> u64 {
+        self.overlapping(start, end).map(|region| region.end.min(end) - region.start.max(start)).sum()
     }
 
     /// Changes every region piece inside `start..end`, then joins what became equal.
@@ -200,8 +206,9 @@ mod tests {
     fn removing_the_middle_leaves_both_ends() {
         let mut regions = Regions::default();
         regions.insert(pages(0, 10, Prot::READ));
-        let taken = regions.remove(3 * PAGE, 5 * PAGE);
-        assert_eq!(taken.len(), 1);
+        let mut taken = Vec::new();
+        regions.remove(3 * PAGE, 5 * PAGE, |region| taken.push(region.len()));
+        assert_eq!(taken, [2 * PAGE]);
         assert_eq!(bounds(&regions), [(0, 3), (5, 10)]);
         assert_eq!(regions.bytes(), 8 * PAGE);
     }

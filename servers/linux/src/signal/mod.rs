@@ -26,13 +26,14 @@ use crate::context::Context;
 use crate::events::Sink;
 use crate::process::{Process, process};
 use crate::remote::Token;
-use crate::thread::{LinuxThread, PID};
+use crate::thread::{LinuxThread, PID, end_process};
 use alloc::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::signal::number::{
     SIGCHLD, SIGCONT, SIGKILL, SIGRTMAX, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
 };
 use linux_abi::signal::{AltStack, SIG_DFL, SIG_IGN, SS_DISABLE, SigAction, SigInfo, code};
+use microkernel::task::thread;
 use protocol::control::{self, Await, Command};
 use set::Queue;
 use spin::Mutex;
@@ -231,7 +232,7 @@ pub(crate) fn end_temporary_mask(cx: &Context) {
 
 /// The mask has changed: what was blocked may be deliverable now.
 pub(in crate::signal) fn look_again(cx: &Context) {
-    if !pending(cx).without(cx.thread.signals.mask()).first().is_none() {
+    if pending(cx).without(cx.thread.signals.mask()).first().is_some() {
         cx.thread.want();
     }
 }
@@ -313,6 +314,10 @@ struct KillLater;
 
 impl crate::time::Due for KillLater {
     fn due(&self, _now_ns: u64) {
-        let _ = send_to_process(process(), SigInfo::from_sender(SIGKILL, code::USER, 0, 0));
+        // On a thread of its own: the program's may all be waiting for a server, and this one must not wait.
+        if thread::spawn_kernel("linux-end", thread::PROGRAM_PRIORITY, |_| end_process(128 + SIGKILL as u8), 0).is_err()
+        {
+            let _ = send_to_process(process(), SigInfo::from_sender(SIGKILL, code::USER, 0, 0));
+        }
     }
 }
