@@ -54,7 +54,7 @@ impl Bytes {
         if needed <= self.ring.len() {
             return;
         }
-        let size = needed.next_power_of_two().clamp(ATOMIC, self.limit.max(needed));
+        let size = needed.next_power_of_two().max(ATOMIC).min(self.limit.max(needed));
         let mut ring = alloc::vec![0; size];
         let first = self.len.min(self.ring.len() - self.head);
         ring[..first].copy_from_slice(&self.ring[self.head..self.head + first]);
