@@ -2,7 +2,7 @@
 
 use crate::block::{bits, wait_restartable};
 use crate::context::{Context, SysResult};
-use crate::fs::description::{File, OpenFile, Patience};
+use crate::fs::description::{File, Patience};
 use crate::fs::node::{Kind, Node, Result};
 use crate::fs::special::anonymous;
 use crate::fs::transfer::{Missing, Room, Sink, Source, Stock};
@@ -106,10 +106,11 @@ impl Bytes {
     pub(crate) fn give_to(&mut self, sink: &mut Sink, peek: Option<usize>) -> core::result::Result<usize, Missing> {
         let skip = peek.unwrap_or(0);
         let mut done = 0;
-        while skip + done < self.len && sink.remaining() > 0 {
+        while sink.remaining() > 0 {
+            // What was taken has left the ring; what was only looked at has not.
             let offset = if peek.is_some() { skip + done } else { 0 };
+            let Some(left) = self.len.checked_sub(offset).filter(|&left| left > 0) else { break };
             let at = (self.head + offset) % self.ring.len();
-            let left = if peek.is_some() { self.len - skip - done } else { self.len };
             let count = left.min(self.ring.len() - at);
             let stock = &self.ring[at..at + count];
             let before = sink.done();
@@ -130,17 +131,13 @@ impl Bytes {
                 self.len -= moved;
             }
             done += moved;
-            if outcome? == 0 || (peek.is_none() && self.len == 0) {
+            if outcome? == 0 {
                 break;
             }
         }
         Ok(done)
     }
 
-    /// Drops everything.
-    pub(crate) fn clear(&mut self) {
-        (self.head, self.len) = (0, 0);
-    }
 }
 
 /// What both ends share.
@@ -398,11 +395,6 @@ pub(crate) fn open_named(pipe: Arc<Pipe>, flags: OpenFlags, node: Arc<dyn Node>)
         return Err(Errno::ENXIO);
     }
     Ok(PipeEnd::new(pipe, role, Some(node)))
-}
-
-/// Whether a description is an end of a pipe.
-pub(crate) fn is_pipe(file: &OpenFile) -> bool {
-    file.is::<PipeEnd>().is_some()
 }
 
 #[cfg(test)]
