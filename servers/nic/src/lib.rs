@@ -62,9 +62,7 @@ impl Interface {
 impl Inner {
     fn collect(&self) {
         self.device.acknowledge();
-        while let Some(tag) = self.device.transmitted() {
-            self.sending.finish(tag, ());
-        }
+        self.collect_sent();
         let mut any = false;
         while let Some((tag, len)) = self.device.received() {
             any = true;
@@ -74,6 +72,13 @@ impl Inner {
         }
         if any {
             self.room.notify();
+        }
+    }
+
+    /// Also called before each frame: the device does not interrupt for every one that it has sent.
+    fn collect_sent(&self) {
+        while let Some(tag) = self.device.transmitted() {
+            self.sending.finish(tag, ());
         }
     }
 
@@ -105,6 +110,7 @@ impl Handler for Interface {
         }
         let len = usize::from(self.0.facts.headroom) + frame;
         let memory = cx.readable(call.frame, len).map_err(|_| Error::BadLease)?;
+        self.0.collect_sent();
         let tag = self.0.device.transmit(&Segment { memory, at: 0, len }).map_err(error)?;
         self.0.sending.start(tag, 0).await;
         Ok(())

@@ -1,7 +1,7 @@
 //! What all drivers have in common: taking a device over, its queues, its failure, its end.
 
 use crate::queue::{Broken, Chain, Completion, Queue};
-use crate::store::Store;
+use crate::store::{QueueStore, Store};
 use crate::transport::{self, Areas, Transport, status};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -191,9 +191,22 @@ impl Driver {
 
     /// Takes one finished or lost transfer of a queue.
     pub(crate) fn complete(&mut self, queue: usize) -> Option<Completion> {
+        self.complete_by(queue, Queue::complete)
+    }
+
+    /// As [`Driver::complete`], with fewer interrupts: see [`Queue::complete_lazily`].
+    pub(crate) fn complete_lazily(&mut self, queue: usize) -> Option<Completion> {
+        self.complete_by(queue, Queue::complete_lazily)
+    }
+
+    fn complete_by(
+        &mut self,
+        queue: usize,
+        take: impl FnOnce(&mut Queue, &QueueStore) -> Result<Option<Completion>, Broken>,
+    ) -> Option<Completion> {
         if self.is_mine() {
             let store = self.parts.store.queues.get(queue)?;
-            match self.queues.get_mut(queue)?.complete(store) {
+            match take(self.queues.get_mut(queue)?, store) {
                 Ok(completion) => return completion,
                 Err(Broken) => self.fail(),
             }

@@ -16,6 +16,9 @@ use rt::device::{DeviceError, Segment, Tag};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
+/// Transfers under way that are few: their end may wait until somebody looks.
+const FEW: u16 = 16;
+
 /// What stands in the first byte of a trailer that the device did not write.
 const UNWRITTEN: u8 = 0xff;
 
@@ -228,12 +231,21 @@ impl Queue {
 
     /// Takes back one transfer that the device has finished. When there is none, the next one interrupts.
     pub(crate) fn complete(&mut self, store: &QueueStore) -> Result<Option<Completion>, Broken> {
+        self.complete_after(store, Some(0))
+    }
+
+    /// As [`Queue::complete`], but for transfers whose end is not urgent: the device interrupts when half of them are done,
+    /// and not at all while they are few.
+    pub(crate) fn complete_lazily(&mut self, store: &QueueStore) -> Result<Option<Completion>, Broken> {
+        self.complete_after(store, (self.in_flight >= FEW).then_some(self.in_flight / 2))
+    }
+
+    /// Takes back one transfer; when there is none, the device interrupts after `more` others (`None`: as it likes).
+    fn complete_after(&mut self, store: &QueueStore, more: Option<u16>) -> Result<Option<Completion>, Broken> {
         let ring = store.ring();
         if ring.used_index() == self.taken {
-            if !self.event_index {
-                return Ok(None);
-            }
-            ring.want_interrupt_at(self.taken);
+            let Some(more) = more.filter(|_| self.event_index) else { return Ok(None) };
+            ring.want_interrupt_at(self.taken.wrapping_add(more));
             if ring.used_index() == self.taken {
                 return Ok(None);
             }

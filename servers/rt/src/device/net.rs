@@ -26,7 +26,7 @@ pub trait NetDevice {
     fn transmit(&self, segment: &Segment) -> Result<Tag, DeviceError>;
     /// Posts a buffer for one frame. Errors: `Full`, `BadMemory`, `BadRequest` (too small).
     fn post(&self, segment: &Segment) -> Result<Tag, DeviceError>;
-    /// Collects one sent frame.
+    /// Collects one sent frame. Few frames that were sent need not interrupt: whoever sends looks here, too.
     fn transmitted(&self) -> Option<Tag>;
     /// Collects one received frame: its tag and its length without headroom.
     fn received(&self) -> Option<(Tag, usize)>;

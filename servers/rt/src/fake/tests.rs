@@ -73,3 +73,20 @@ fn a_lease_of_the_wrong_direction_is_refused() {
     });
     assert_eq!(reply, Err(Error::BadLease));
 }
+
+#[test]
+fn a_job_that_is_always_ready_keeps_nobody_from_being_heard() {
+    let machine = FakeMachine::new(0);
+    let runtime = Runtime::new(machine.clone());
+    let heard = Rc::new(core::cell::Cell::new(false));
+    let flag = heard.clone();
+    runtime.on_bit(5, move || flag.set(true));
+    runtime.spawn(core::future::poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        core::task::Poll::<()>::Pending
+    }));
+    machine.raise(1 << 5);
+    assert!(runtime.run_batch(10));
+    runtime.notify(crate::Machine::wait(&*machine, Some(0)));
+    assert!(heard.get());
+}

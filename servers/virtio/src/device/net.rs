@@ -115,7 +115,7 @@ impl NetDevice for Net {
     }
 
     fn transmitted(&self) -> Option<Tag> {
-        self.driver.borrow_mut().complete(TRANSMIT).map(|completion| completion.tag)
+        self.driver.borrow_mut().complete_lazily(TRANSMIT).map(|completion| completion.tag)
     }
 
     fn received(&self) -> Option<(Tag, usize)> {
