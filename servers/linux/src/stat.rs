@@ -1,7 +1,6 @@
 //! stat, statx, access, statfs, and the calls that change attributes.
 
 use crate::context::{Context, SysResult};
-use crate::fs::names::Place;
 use crate::fs::node::{Attr, AttrChange, Kind, Node, Result, SetTime, Time, Volume, mode_bits};
 use crate::fs::resolve::Last;
 use crate::user;
@@ -14,8 +13,6 @@ use linux_abi::time::{Timespec, Timeval};
 pub(crate) struct Target {
     /// The node.
     pub node: Arc<dyn Node>,
-    /// Its place, if it was reached by a path.
-    pub place: Option<Place>,
 }
 
 /// The node that `dirfd`, `path` and `AT_` flags name.
@@ -33,22 +30,21 @@ pub(crate) fn target(cx: &Context, dirfd: i32, path: u64, flags: u32) -> Result<
     let last = if flags & at::SYMLINK_NOFOLLOW != 0 { Last::Stay } else { Last::Follow };
     let files = &cx.process.fs;
     let place = files.find(&files.start(dirfd, &path)?, &path, last)?;
-    Ok(Target { node: place.node()?, place: Some(place) })
+    Ok(Target { node: place.node()? })
 }
 
 fn by_descriptor(cx: &Context, fd: i32) -> Result<Target> {
     if fd == at::FDCWD {
         let place = cx.process.fs.cwd();
-        return Ok(Target { node: place.node()?, place: Some(place) });
+        return Ok(Target { node: place.node()? });
     }
     let file = cx.process.fs.table.get(fd)?;
-    let place = file.place().cloned();
-    let node = match (file.file().node(), &place) {
+    let node = match (file.file().node(), file.place()) {
         (Some(node), _) => node,
         (None, Some(place)) => place.node()?,
         (None, None) => return Err(Errno::EBADF),
     };
-    Ok(Target { node, place })
+    Ok(Target { node })
 }
 
 /// A descriptor that may be used for more than naming a place. Errors: `EBADF`.

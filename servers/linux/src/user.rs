@@ -123,15 +123,19 @@ pub(crate) fn write_u64(addr: u64, value: u64) -> Result<(), Errno> {
     write_struct(addr, &value)
 }
 
+/// Bytes that most strings fit in; a longer one is read again with the whole limit.
+const SHORT_STRING: usize = 128;
+
 /// Reads a string of fewer than `limit` bytes, without its NUL. `None` if it is longer.
 pub(crate) fn read_cstr(addr: u64, limit: usize) -> Result<Option<Vec<u8>>, Errno> {
-    let mut bytes = vec![0; limit];
+    let mut bytes = vec![0; limit.min(SHORT_STRING)];
     loop {
         match user::read_cstr(addr, &mut bytes) {
             Ok(len) => {
                 bytes.truncate(len);
                 return Ok(Some(bytes));
             }
+            Err(CstrError::TooLong) if bytes.len() < limit => bytes.resize(limit, 0),
             Err(CstrError::TooLong) => return Ok(None),
             Err(CstrError::Fault(fault)) => {
                 process().mm.fault_in(fault.address, Wanted::Read).map_err(|_| Errno::EFAULT)?;

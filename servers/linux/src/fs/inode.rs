@@ -247,9 +247,17 @@ impl Inode {
         self.state.lock().pages.dirty_count() > 0
     }
 
-    /// Lets go of clean pages that nobody has mapped. Answers how many.
-    pub(super) fn evict(&self) -> usize {
-        self.state.lock().pages.evict(|frame| frame.references() == 1)
+    /// Lets go of at most `most` clean pages that nobody has mapped. Answers how many.
+    pub(super) fn evict(&self, most: usize) -> usize {
+        self.state.lock().pages.evict(most, |frame| frame.references() == 1)
+    }
+
+    /// The frame of page `index`, if it is held.
+    pub(super) fn held(&self, index: u64) -> Option<Frame> {
+        match self.state.lock().pages.look(index) {
+            super::pages::Look::Ready(frame) => Some(frame),
+            _ => None,
+        }
     }
 
     /// Pages held, and the dirty ones among them.

@@ -227,8 +227,26 @@ impl Files {
         self.servers.iter().map(|server| node::Volume::sync(&**server)).fold(Ok(()), |sum, one| sum.and(one))
     }
 
-    /// Lets go of about `wanted` clean cached pages that nobody else uses. Answers how many.
+    /// Lets go of about `wanted` cached pages that nobody else uses; dirty ones are written back first if there is no other way.
+    ///
+    /// May wait. Answers how many.
     pub(crate) fn reclaim(&self, wanted: usize) -> usize {
+        let freed = self.evict(wanted);
+        if freed > 0 {
+            return freed;
+        }
+        let freed = self.servers.iter().map(|server| server.evict_mapped(wanted)).sum();
+        if freed > 0 {
+            return freed;
+        }
+        for server in &self.servers {
+            // The inode keeps the error for who asks; its pages stay.
+            let _ = server.write_back();
+        }
+        self.evict(wanted)
+    }
+
+    fn evict(&self, wanted: usize) -> usize {
         let mut freed = 0;
         for server in &self.servers {
             if freed < wanted {

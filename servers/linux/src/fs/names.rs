@@ -110,11 +110,6 @@ impl Dentry {
         self.removed.load(Ordering::Acquire)
     }
 
-    /// Its name in its directory.
-    pub(crate) fn name(&self) -> Box<[u8]> {
-        self.link.lock().name.clone()
-    }
-
     /// The node, walked to now if this place was only passed through. Errors: as walking; `ENOENT`.
     pub(crate) fn node(&self) -> Result<Arc<dyn Node>> {
         if let Some(node) = &*self.node.lock() {

@@ -160,15 +160,19 @@ impl<F: Clone> Pages<F> {
         self.retain(|index, dirty, _| dirty || !(first..last).contains(&index));
     }
 
-    /// Lets go of clean, resting pages that `unused` says nobody else has. Answers how many.
-    pub(crate) fn evict(&mut self, unused: impl Fn(&F) -> bool) -> usize {
-        let before = self.map.len();
-        self.retain(|_, dirty, frame| dirty || !unused(frame));
-        before - self.map.len()
+    /// Lets go of at most `most` clean, resting pages that `unused` says nobody else has. Answers how many.
+    pub(crate) fn evict(&mut self, most: usize, unused: impl Fn(&F) -> bool) -> usize {
+        let mut gone = 0;
+        self.retain(|_, dirty, frame| {
+            let keep = dirty || gone == most || !unused(frame);
+            gone += usize::from(!keep);
+            keep
+        });
+        gone
     }
 
     /// Keeps busy and writing pages, and of the others those that `keep(index, dirty, frame)` wants.
-    fn retain(&mut self, keep: impl Fn(u64, bool, &F) -> bool) {
+    fn retain(&mut self, mut keep: impl FnMut(u64, bool, &F) -> bool) {
         let dirty_count = &mut self.dirty;
         self.map.retain(|&index, page| match page {
             Page::Busy | Page::Ready { writing: true, .. } => true,
@@ -233,7 +237,7 @@ mod tests {
         assert_eq!(pages.claim(1, 3), 3);
         pages.filled(1, 1);
         pages.filled(2, 2);
-        assert_eq!(pages.evict(|&frame| frame != 2), 1);
+        assert_eq!(pages.evict(9, |&frame| frame != 2), 1);
         assert_eq!((pages.look(1), pages.look(2), pages.look(3)), (Look::Missing, Look::Ready(2), Look::Busy));
         pages.discard(0, 3);
         assert_eq!((pages.count(), pages.dirty_count()), (1, 0));

@@ -4,7 +4,7 @@
 //! number is queued and given back by the next [`Server::flush_closes`].
 
 use super::inode::Inode;
-use super::node::{Attr, Coherence, Kind, Result, Volume, VolumeInfo};
+use super::node::{Attr, Coherence, Result, Volume, VolumeInfo};
 use crate::errno::from_fs;
 use crate::remote::{Client, Remote, lend};
 use alloc::collections::{BTreeMap, VecDeque};
@@ -174,7 +174,22 @@ impl Server {
             if freed >= wanted {
                 break;
             }
-            freed += inode.evict();
+            freed += inode.evict(wanted - freed);
+        }
+        freed
+    }
+
+    /// As [`Self::evict`], taking pages that are only read out of the program's mappings first.
+    pub(crate) fn evict_mapped(&self, wanted: usize) -> usize {
+        let inodes: Vec<Arc<Inode>> = self.inodes.lock().values().filter_map(Weak::upgrade).collect();
+        let mut freed = 0;
+        for inode in inodes.iter().filter(|inode| inode.page_counts().0 > 0) {
+            if freed >= wanted {
+                break;
+            }
+            let mm = &crate::process::process().mm;
+            mm.release_file_pages(inode.identity(), (wanted - freed) as u64, &|index| inode.held(index));
+            freed += inode.evict(wanted - freed);
         }
         freed
     }
@@ -243,9 +258,24 @@ impl Drop for Handle {
     }
 }
 
-/// A frame with undefined contents; clean cached pages make room if memory is used up. Errors: `ENOMEM`.
+/// Frames that stay free for page tables and the program's own pages, as a part of all of them; the core keeps its own
+/// reserve beside them.
+const RESERVE_PART: usize = 64;
+/// Pages that reclaim lets go of at a time.
+const RECLAIMED: usize = 512;
+
+/// A frame with undefined contents; may wait for cached pages to make room when memory runs short. Errors: `ENOMEM`.
 pub(crate) fn frame() -> Result<Frame> {
-    Frame::alloc().or_else(|| (crate::process::process().fs.reclaim(64) > 0).then(Frame::alloc).flatten()).ok_or(Errno::ENOMEM)
+    let stats = microkernel::mm::frame::stats();
+    if stats.free_frames - stats.reserved_frames <= stats.total_frames / RESERVE_PART {
+        crate::process::process().fs.reclaim(RECLAIMED);
+    }
+    Frame::alloc().ok_or(Errno::ENOMEM)
+}
+
+/// Dirty pages of one file above which its writer writes back itself.
+pub(crate) fn most_dirty() -> usize {
+    (microkernel::mm::frame::stats().total_frames / 8).max(RECLAIMED)
 }
 
 /// As [`frame`], filled with zeros.
@@ -253,9 +283,4 @@ pub(crate) fn zeroed_frame() -> Result<Frame> {
     let frame = frame()?;
     frame.zero(0, PAGE_SIZE);
     Ok(frame)
-}
-
-/// Whether a node of this kind has data pages.
-pub(crate) fn has_pages(kind: Kind) -> bool {
-    kind == Kind::File
 }

@@ -7,7 +7,7 @@
 use super::inode::Inode;
 use super::node::{Result, now};
 use super::pages::Look;
-use super::server::{Handle, LEASE, Lend, frame, zeroed_frame};
+use super::server::{Handle, LEASE, Lend, frame, most_dirty, zeroed_frame};
 use super::transfer::{Source, partial};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,6 +22,8 @@ const PAGE: u64 = PAGE_SIZE as u64;
 const MOST_BYTES: u64 = i64::MAX as u64;
 /// Most pages that are reserved ahead of a sequential writer.
 const MOST_RESERVED: u64 = 256;
+/// Pages between two looks at how many are dirty.
+const THROTTLE_STEP: usize = 8;
 /// Pages staged for one request of a write-through.
 const STAGED: usize = 32;
 
@@ -68,9 +70,15 @@ impl Inode {
                 (At::Offset(_), Some(end)) => end,
                 (At::End, _) => self.size(),
             };
+            let mut pages = 0;
             let missing = loop {
                 if source.remaining() == 0 {
                     break None;
+                }
+                pages += 1;
+                if pages % THROTTLE_STEP == 0 && self.state.lock().pages.dirty_count() > most_dirty() {
+                    // What fails now is told by fsync(2), as if it had failed in the background.
+                    let _ = self.write_back(0, u64::MAX).map_err(|errno| self.state.lock().error = Some(errno));
                 }
                 match self.write_page(handle, offset, source) {
                     Ok((moved, missing)) => {

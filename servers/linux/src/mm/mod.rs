@@ -182,6 +182,28 @@ impl Mm {
         }
     }
 
+    /// Takes up to `most` pages of the file out of the mappings where they are only read, so that the page cache can let go of them.
+    ///
+    /// `cached` answers the cache's frame of a page; private copies and writable pages stay. The next access brings a page back.
+    pub(crate) fn release_file_pages(&self, id: u64, most: u64, cached: &dyn Fn(u64) -> Option<Frame>) {
+        let state = self.lock();
+        let mut gone = 0;
+        for (region, start, end) in state.file_ranges(id, 0, u64::MAX) {
+            for addr in (start..end).step_by(PAGE as usize) {
+                if gone == most {
+                    break;
+                }
+                let Some((_, index)) = region.file_page(addr) else { continue };
+                let Some(mapping) = self.space.query(addr).filter(|mapping| !mapping.access.write) else { continue };
+                let same = mapping.frame.zip(cached(index)).is_some_and(|(mapped, held)| mapped.same(&held));
+                if same && self.space.unmap(addr).is_some() {
+                    gone += 1;
+                }
+            }
+        }
+        self.resident.fetch_sub(gone, Ordering::Relaxed);
+    }
+
     /// Drops every page in `start..end`; regions stay.
     pub(in crate::mm) fn clear(&self, state: &mut State, start: u64, end: u64) {
         self.take_frames(start, end, &mut |_, frame| drop(frame));
@@ -265,7 +287,9 @@ impl State {
 
     /// Takes parked frames of `start..end` out and hands each to `take`.
     pub(in crate::mm) fn unpark(&mut self, start: u64, end: u64, take: &mut dyn FnMut(u64, Frame)) {
-        while let Some((&at, _)) = self.parked.range(start..end).next() {
+        while start < end
+            && let Some((&at, _)) = self.parked.range(start..end).next()
+        {
             if let Some(frame) = self.parked.remove(&at) {
                 take(at, frame);
             }

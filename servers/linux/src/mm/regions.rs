@@ -91,6 +91,9 @@ impl Regions {
 
     /// Takes everything out of `start..end`, handing the pieces to `taken`, ascending.
     pub(crate) fn remove(&mut self, start: u64, end: u64, mut taken: impl FnMut(Region)) {
+        if start >= end {
+            return;
+        }
         self.cut(start);
         self.cut(end);
         while let Some((&at, _)) = self.by_start.range(start..end).next() {
@@ -107,6 +110,9 @@ impl Regions {
 
     /// Changes every region piece inside `start..end`, then joins what became equal.
     pub(crate) fn update(&mut self, start: u64, end: u64, mut change: impl FnMut(&mut Region)) {
+        if start >= end {
+            return;
+        }
         self.cut(start);
         self.cut(end);
         let starts: Vec<u64> = self.by_start.range(start..end).map(|(&start, _)| start).collect();
@@ -247,6 +253,16 @@ mod tests {
         stack.grows_down = true;
         regions.insert(stack);
         assert_eq!(regions.find_free_below(PAGE, PAGE, 105 * PAGE, 10 * PAGE), Some(89 * PAGE));
+    }
+
+    #[test]
+    fn a_range_that_ends_before_it_starts_changes_nothing() {
+        let mut regions = Regions::default();
+        regions.insert(pages(0, 10, Prot::READ));
+        regions.remove(5 * PAGE, 3 * PAGE, |_| unreachable!("nothing lies in there"));
+        regions.update(5 * PAGE, 5 * PAGE, |_| unreachable!("nothing lies in there"));
+        assert_eq!(bounds(&regions), [(0, 10)]);
+        assert!(regions.is_free(20 * PAGE, 15 * PAGE));
     }
 
     #[test]
