@@ -134,6 +134,20 @@ fn frames_pages_and_user_copies_keep_to_their_bounds() {
     expect_sentences(&run_kernel(&memory, "", &["-cpu", "qemu64", "-m", "16M"], LIMIT), &sentences);
 }
 
+#[test]
+fn programs_keep_their_registers_and_faults_tell_what_happened() {
+    let sentences = [
+        "system calls keep all registers but those that hold result, address and flags",
+        "a context from outside cannot name kernel segments, flags or addresses",
+        "page faults tell address and access, other faults vector and code, and the program goes on",
+        "programs in endless loops take turns, and are called back when they are wanted",
+        "vector registers and segment bases belong to their threads",
+    ];
+    let traps = kernel("kernel-traps");
+    expect_sentences(&run_kernel(&traps, "", &[], LIMIT), &sentences);
+    expect_sentences(&run_on(&Q35, &traps, ""), &sentences);
+}
+
 /// Runs the kernel that fails in this way, and returns its report.
 fn report_of(way: &str) -> String {
     let end = run_kernel(&kernel("kernel-crash"), &format!("fail by {way}"), &[], LIMIT);

@@ -140,7 +140,10 @@ interrupt_common:
     jz 1f
     swapgs
     xor ebp, ebp
+    // The context is 21 words long: one more, since calls are made with the stack aligned to 16.
+    sub rsp, 8
     call {trap}
+    add rsp, 8
     jmp return_to_user
 1:  // A server that has begun to use up the core's reserve ends here, on another stack.
     cmp rsp, gs:[{floor}]
@@ -194,7 +197,9 @@ return_to_user:
     swapgs
     iretq
 4:  mov rdi, rsp
+    sub rsp, 8
     call {work_function}
+    add rsp, 8
     jmp return_to_user
     "#,
     cs = const core::mem::offset_of!(crate::trap::UserContext, cs),

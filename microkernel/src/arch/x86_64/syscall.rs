@@ -64,9 +64,12 @@ syscall_entry:
     push r15
     mov rdi, rsp
     xor ebp, ebp
+    // The context is 21 words long: one more, since calls are made with the stack aligned to 16.
+    sub rsp, 8
     sti
     call qword ptr [rip + {handler}]
     cli
+    add rsp, 8
     cmp dword ptr gs:[{work}], 0
     jne return_to_user
     // SYSRET takes rip from rcx and rflags from r11.
