@@ -75,7 +75,10 @@ pub fn hold() {
 
 /// Sends what nobody has taken, and all further lines, to the UART; for a system that ends.
 pub fn use_uart() {
-    TO_UART.store(true, Ordering::Relaxed);
+    if TO_UART.swap(true, Ordering::Relaxed) {
+        // They are all there already.
+        return;
+    }
     let Some(mut ring) = RING.try_lock() else { return };
     while ring.start < ring.end {
         serial::write(&[ring.bytes[ring.start % BYTES]]);
