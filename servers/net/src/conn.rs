@@ -17,6 +17,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// Time for a connect to succeed (Linux: six SYNs).
 const CONNECT_NS: u64 = 127 * SECOND_NS;
+/// Time for a neighbour to tell its address (Linux: three questions, a second apart).
+const NEIGHBOUR_NS: u64 = 3 * SECOND_NS;
 /// Time for a peer to finish the handshake that it began (Linux: five SYN-ACKs).
 const HANDSHAKE_NS: u64 = 63 * SECOND_NS;
 /// Time for data to be acknowledged when TCP_USER_TIMEOUT says nothing (tcp(7), tcp_retries2).
@@ -129,6 +131,8 @@ pub struct Conn {
     heard_ns: u64,
     /// Keep-alive probes go out.
     probing: bool,
+    /// A packet has left: the neighbour is known.
+    left: bool,
 }
 
 impl Conn {
@@ -153,6 +157,7 @@ impl Conn {
             progress_ns: now_ns,
             heard_ns: now_ns,
             probing: false,
+            left: false,
         }
     }
 
@@ -201,7 +206,9 @@ impl Conn {
         self.receive();
         self.send();
         self.look_at_clocks(now_ns);
+        wire.outlet.sent_ip = self.left;
         while iface.poll_egress(instant(now_ns), wire, &mut self.block.set) == PollResult::SocketStateChanged {}
+        self.left = wire.outlet.sent_ip;
     }
 
     /// Socket to rx ring.
@@ -277,7 +284,7 @@ impl Conn {
         }
         self.waiting = waiting;
         if self.give_up_ns().is_some_and(|at| at <= now_ns) {
-            self.fault.get_or_insert(Fault::TimedOut);
+            self.fault.get_or_insert(if self.left { Fault::TimedOut } else { Fault::HostUnreachable });
             self.block.socket_mut().abort();
             return;
         }
@@ -308,6 +315,7 @@ impl Conn {
     fn patience_ns(&self) -> u64 {
         let user_ns = u64::from(self.settings.user_timeout_ms) * 1_000_000;
         match self.state() {
+            State::SynSent if !self.left => NEIGHBOUR_NS,
             State::SynSent if user_ns > 0 => user_ns.min(CONNECT_NS),
             State::SynSent => CONNECT_NS,
             State::SynReceived => HANDSHAKE_NS,

@@ -12,6 +12,7 @@ use crate::stack::{Stack, link_of, tag_of};
 use crate::timers::Key;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use protocol::net::datagram::{HEAD_BYTES, Head};
 use protocol::net::{Error, Family, Fault, Result};
@@ -365,13 +366,25 @@ impl Stack {
             let address_fits = binding.address.is_none_or(|address| address == packet.target);
             let peer_fits = datagram.peer.is_none_or(|peer| peer == flow.remote);
             let rank = u8::from(datagram.peer.is_some()) * 2 + u8::from(binding.address.is_some());
-            (address_fits && peer_fits).then_some((rank, datagram))
+            (address_fits && peer_fits).then_some((rank, binding.reuse_port, datagram))
         });
         if everybody {
-            return ranked.map(|(_, datagram)| datagram.receive(flow.remote, udp.payload())).count() > 0;
+            return ranked.map(|(_, _, datagram)| datagram.receive(flow.remote, udp.payload())).count() > 0;
         }
-        // Of equals the newest has the port (SO_REUSEADDR).
-        let best = ranked.max_by_key(|(rank, _)| *rank);
+        let (mut best, mut equals) = (None, 0_u64);
+        let spread = self.flows.hasher().hash_one(flow);
+        for (rank, reuse_port, datagram) in ranked {
+            equals = if best.is_some_and(|(highest, _)| highest == rank) { equals + 1 } else { 1 };
+            // Of equals the newest has the port (SO_REUSEADDR), or the peers are spread over them (SO_REUSEPORT).
+            let takes = match best {
+                None => true,
+                Some((highest, _)) if highest == rank => !reuse_port || spread % equals == 0,
+                Some((highest, _)) => rank > highest,
+            };
+            if takes {
+                best = Some((rank, datagram));
+            }
+        }
         best.map(|(_, datagram)| datagram.receive(flow.remote, udp.payload())).is_some()
     }
 

@@ -39,6 +39,8 @@ pub struct Outlet {
     exit: Exit,
     /// What passed.
     pub counters: Counters,
+    /// An IP packet has left, not only questions for a neighbour; cleared by who asks.
+    pub sent_ip: bool,
 }
 
 enum Exit {
@@ -78,7 +80,7 @@ impl Outlet {
         caps.medium = Medium::Ip;
         caps.max_transmission_unit = LOOPBACK_MTU;
         caps.checksum = ChecksumCapabilities::ignored();
-        Self { caps, exit: Exit::Loopback(Loopback::default()), counters: Counters::default() }
+        Self { caps, exit: Exit::Loopback(Loopback::default()), counters: Counters::default(), sent_ip: false }
     }
 
     /// A nic with `pages` as transmit buffers, each of `headroom` bytes and a frame.
@@ -93,7 +95,7 @@ impl Outlet {
         let buffers = pages.into_iter().map(|page| Buffer { page, filled: None, waker: None }).collect();
         let scratch = alloc::vec![0; mtu + 14];
         let exit = Exit::Nic(NicBuffers { headroom, buffers, free, scratch, up: true, wanted: false });
-        Self { caps, exit, counters: Counters::default() }
+        Self { caps, exit, counters: Counters::default(), sent_ip: false }
     }
 
     /// Largest IP packet, in bytes.
@@ -114,8 +116,15 @@ impl Outlet {
         self.counters.frames_out += 1;
         self.counters.bytes_out += len as u64;
         match &mut self.exit {
-            Exit::Loopback(loopback) => loopback.put(len, fill),
-            Exit::Nic(nic) => nic.put(len, fill),
+            Exit::Loopback(loopback) => {
+                self.sent_ip = true;
+                loopback.put(len, fill)
+            }
+            Exit::Nic(nic) => {
+                let result = nic.put(len, fill);
+                self.sent_ip |= nic.scratch.get(12..14) == Some(&[8, 0]);
+                result
+            }
         }
     }
 

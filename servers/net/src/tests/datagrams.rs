@@ -83,6 +83,30 @@ fn large_datagrams_go_through_the_loopback_and_a_connected_socket_needs_no_addre
 }
 
 #[test]
+fn peers_are_spread_over_sockets_that_share_a_port() {
+    let bench = bench();
+    bench.clone().run(async move {
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            let server = bench.open_datagram(Kind::Datagram).await;
+            let local = v4(Ipv4Addr::LOCALHOST, 99);
+            let call = Bind { socket: server.id, local, reuse_address: false, reuse_port: true };
+            bench.net.call(0, call, &[]).await.expect("bound");
+            servers.push(server);
+        }
+        for _ in 0..60 {
+            let client = bench.open_datagram(Kind::Datagram).await;
+            client.send(v4(Ipv4Addr::LOCALHOST, 99), b"x").await;
+            client.close().await;
+        }
+        bench.sleep_us(10_000).await;
+        let counts: Vec<_> = servers.iter().map(|server| server.rx.readable() / (HEAD_BYTES + 1)).collect();
+        assert_eq!(counts.iter().sum::<usize>(), 60);
+        assert!(counts.iter().all(|&count| count > 5));
+    });
+}
+
+#[test]
 fn a_full_ring_loses_datagrams_whole() {
     let bench = bench();
     bench.clone().run(async move {

@@ -159,12 +159,16 @@ fn a_peer_without_listener_refuses_and_so_do_we() {
 }
 
 #[test]
-fn a_host_that_is_not_there_times_out() {
+fn a_host_that_is_not_there_is_unreachable_and_one_that_is_silent_times_out() {
     let bench = bench();
     bench.clone().run(async move {
         let absent = Ipv4Addr::new(10, 0, 2, 99);
-        assert_eq!(bench.connect(v4(absent, 80)).await.err(), Some(Error::TimedOut));
-        assert!((127_000_000_000..130_000_000_000).contains(&bench.now_ns()));
+        assert_eq!(bench.connect(v4(absent, 80)).await.err(), Some(Error::HostUnreachable));
+        assert!((3_000_000_000..4_000_000_000).contains(&bench.now_ns()));
+        // ARP passes, TCP does not.
+        *bench.wire.wear.borrow_mut() = Box::new(|frame| if frame[12..14] == [8, 0] { Wear::Lose } else { Wear::Pass });
+        assert_eq!(bench.connect(v4(PEER, 80)).await.err(), Some(Error::TimedOut));
+        assert!((130_000_000_000..135_000_000_000).contains(&bench.now_ns()));
     });
 }
 
