@@ -378,7 +378,7 @@ impl Stack {
             // Of equals the newest has the port (SO_REUSEADDR), or the peers are spread over them (SO_REUSEPORT).
             let takes = match best {
                 None => true,
-                Some((highest, _)) if highest == rank => !reuse_port || spread % equals == 0,
+                Some((highest, _)) if highest == rank => !reuse_port || spread.is_multiple_of(equals),
                 Some((highest, _)) => rank > highest,
             };
             if takes {
