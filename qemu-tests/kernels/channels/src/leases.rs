@@ -122,10 +122,9 @@ fn leases_of_leases_end_with_them(connection: &Connection) {
     let memory = Memory::alloc(PAGE_SIZE).expect("there is memory");
     let sent = connection.start(&[LEND_ON], alloc::vec![memory.lend(true)]);
     let token = sent.map_err(|(why, _)| why).expect("there is room");
-    // The first server sleeps before it replies.
-    sleep_ns(300_000);
-    assert_eq!(connection.finish(token, &mut [0; 8]), None);
-    assert_eq!(ask(&to_second, &[TOUCH]), b"done");
+    crate::support::until("the second lease", || ask(&to_second, &[TOUCH]) == b"done");
+    assert_eq!(connection.finish(token, &mut [0; 8]), None, "the first server waits before it replies");
+    server::release(0);
     crate::support::until("the reply", || connection.finish(token, &mut [0; 8]).is_some());
     assert_eq!(ask(&to_second, &[TOUCH]), b"revoked");
     assert_eq!(byte(&memory, 0), 1);

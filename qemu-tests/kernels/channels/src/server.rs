@@ -1,6 +1,6 @@
 //! A server whose requests say what it does: their first byte is an order.
 
-use crate::support::{USUAL, sleep_ns, spawn, until};
+use crate::support::{USUAL, spawn, until};
 use alloc::vec::Vec;
 use microkernel::channel::port::Gift;
 use microkernel::channel::{Connection, Inbox, Memory, MemoryError, Port, Received, RingEnd, Token};
@@ -30,7 +30,7 @@ pub const SUM: u8 = b's';
 pub const TAKE_RING: u8 = b'r';
 /// Order: add 1 to the first byte of the keep pages and reply with it.
 pub const COUNT: u8 = b'c';
-/// Order: lend the memory of this call on to the second server, which holds it, and reply.
+/// Order: lend the memory of this call on to the second server, which holds it, and reply when released.
 pub const LEND_ON: u8 = b'o';
 /// Order: reply to a token that no call has, twice.
 pub const BABBLE: u8 = b'x';
@@ -151,7 +151,7 @@ impl Server {
         let connection = Connection::new(&port(1), thread::current(), 0);
         let sent = connection.start(&[HOLD], alloc::vec![memory.lend(true)]);
         assert!(sent.is_ok(), "the second server lives");
-        sleep_ns(1_000_000);
+        thread::wait_for(RELEASE, None);
         core::mem::forget(connection);
     }
 

@@ -54,13 +54,18 @@ pub fn start(program: Program, rdi: u64, rsi: u64) -> Thread {
     thread::spawn_user("program", context, 0, false, Box::new(program as u32)).expect("there is memory")
 }
 
-/// Waits until programs have ended by themselves.
-pub fn expect_end(programs: &[Thread]) {
+/// Waits until `done`, in small steps.
+pub fn until(done: impl Fn() -> bool) {
     let limit = time::now_ns() + PATIENCE_NS;
-    while !programs.iter().all(Thread::has_ended) {
-        assert!(time::now_ns() < limit, "a program does not end");
+    while !done() {
+        assert!(time::now_ns() < limit, "it does not come");
         thread::wait_for(1, Some(time::now_ns() + 1_000_000));
     }
+}
+
+/// Waits until programs have ended by themselves.
+pub fn expect_end(programs: &[Thread]) {
+    until(|| programs.iter().all(Thread::has_ended));
 }
 
 /// Takes the faults so far.
