@@ -19,6 +19,7 @@ pub fn manifest(options: &Options, program: &Program) -> Vec<(Vec<u8>, Manifest)
         ("arguments", arguments(options, program)),
         ("environment", environment(options)),
         ("cwd", Manifest::text("/")),
+        ("skiff_hostname", Manifest::text(&crate::rootfs::host_name(options))),
     ];
     if !options.mounts.is_empty() {
         entries.push(("mounts", mounts(options)));

@@ -101,18 +101,17 @@ fn boot() -> Result<(), BootError> {
         let mounts = start_shares(&options)?;
         tracing::apply(&options.text("skiff_trace")?.unwrap_or_default());
         let program = options.raw("program")?.filter(|path| !path.is_empty()).ok_or(BootError::NoProgram)?;
-        let net = system().first(Kind::Nic).and_then(|_| port(Kind::Net));
         linux::Setup {
             root,
             mounts,
-            net,
+            net: port(Kind::Net),
             console: port(Kind::Console).expect("there is always a console"),
             control: port(Kind::Control).expect("there is always a control server"),
             program,
             arguments: options.list("arguments")?,
             environment: options.list("environment")?,
             cwd: options.raw("cwd")?.unwrap_or_default(),
-            hostname: Vec::new(),
+            hostname: options.raw("skiff_hostname")?.unwrap_or_default(),
             cpus: 1,
         }
     };
