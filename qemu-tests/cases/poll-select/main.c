@@ -24,6 +24,8 @@ static void *later(void *arg) {
 }
 
 int main(void) {
+    volatile nfds_t too_many = 1u << 30;
+    struct pollfd *volatile nowhere = (struct pollfd *)8;
     pipe(one);
     pipe(two);
     struct pollfd p[4] = {{one[0], POLLIN, 0}, {two[0], POLLIN | POLLRDNORM, 0}, {-1, POLLIN, 0}, {77, POLLIN, 0}};
@@ -35,8 +37,8 @@ int main(void) {
     printf("poll %d", poll(p, 3, 5000));
     printf(" %x %x\n", p[0].revents, p[1].revents);
     pthread_join(thread, NULL);
-    FAIL("too many: %ld %s\n", poll(p, 1u << 30, 0));
-    FAIL("bad address: %ld %s\n", poll((void *)8, 1, 0));
+    FAIL("too many: %ld %s\n", poll(p, too_many, 0));
+    FAIL("bad address: %ld %s\n", poll(nowhere, 1, 0));
 
     fd_set read_set, write_set;
     FD_ZERO(&read_set);

@@ -166,6 +166,19 @@ impl Inode {
         state.stale = false;
     }
 
+    /// One of its names went.
+    pub(super) fn lost_name(&self) {
+        let mut state = self.state.lock();
+        // Kept here as a hint; the number that stat(2) tells is asked for.
+        state.attr.links = state.attr.links.saturating_sub(1);
+        state.stale = true;
+    }
+
+    /// Whether its last name seems to be gone.
+    pub(super) fn is_nameless(&self) -> bool {
+        self.kind == Kind::File && self.state.lock().attr.links == 0
+    }
+
     /// Attributes must be asked for before they are told again.
     pub(crate) fn make_stale(&self) {
         self.state.lock().stale = true;

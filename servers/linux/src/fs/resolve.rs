@@ -290,3 +290,117 @@ impl Resolver<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Found, Last, Resolver, Tail};
+    use crate::fs::names::{Dentry, Place};
+    use crate::fs::node::{Access, Kind};
+    use crate::fs::ram::RamVolume;
+    use alloc::vec::Vec;
+    use linux_abi::Errno;
+
+    /// `/a/b/file`, and links: `/short` -> `a/b`, `/a/b/up` -> `../..`, `/loop` -> `loop`, `/abs` -> `/a`, `/dangling` -> `a/none`.
+    fn tree() -> Place {
+        let root = RamVolume::create(1, 0o755);
+        let a = root.mkdir(b"a", 0o755).unwrap();
+        let b = a.mkdir(b"b", 0o755).unwrap();
+        b.create(b"file", 0o644, Access::READ).unwrap();
+        b.symlink(b"up", b"../..").unwrap();
+        for (name, target) in [("short", "a/b"), ("loop", "loop"), ("abs", "/a"), ("dangling", "a/none")] {
+            root.symlink(name.as_bytes(), target.as_bytes()).unwrap();
+        }
+        Dentry::root(root)
+    }
+
+    fn find(root: &Place, path: &str, last: Last) -> Result<Found, Errno> {
+        Resolver { root, last, intent: None, crossed: &|_| false }.run(root, path.as_bytes())
+    }
+
+    fn path(root: &Place, path: &str, last: Last) -> Result<Vec<u8>, Errno> {
+        match find(root, path, last)? {
+            Found::Place(place) => Ok(place.path_from(root)),
+            Found::In(..) => Err(Errno::ENOENT),
+        }
+    }
+
+    #[test]
+    fn dots_slashes_and_links_lead_where_linux_goes() {
+        let root = tree();
+        for (given, wanted) in [
+            ("/", "/"),
+            ("..", "/"),
+            ("a//b/./file", "/a/b/file"),
+            ("short/file", "/a/b/file"),
+            ("short/..", "/a"),
+            ("abs/b/up/a/b/file", "/a/b/file"),
+            ("a/b/up/up", ""),
+        ] {
+            match path(&root, given, Last::Follow) {
+                Ok(found) => assert_eq!(found, wanted.as_bytes(), "{given}"),
+                Err(errno) => assert_eq!((errno, wanted), (Errno::ENOENT, ""), "{given}"),
+            }
+        }
+    }
+
+    #[test]
+    fn errors_come_in_the_order_of_linux() {
+        let root = tree();
+        for (given, wanted) in [
+            ("", Errno::ENOENT),
+            ("none/x", Errno::ENOENT),
+            ("a/b/file/x", Errno::ENOTDIR),
+            ("a/b/file/", Errno::ENOTDIR),
+            ("a/b/file/..", Errno::ENOTDIR),
+            ("loop", Errno::ELOOP),
+            ("loop/x", Errno::ELOOP),
+            ("dangling", Errno::ENOENT),
+        ] {
+            assert_eq!(path(&root, given, Last::Follow), Err(wanted), "{given}");
+        }
+        let long = "n".repeat(256);
+        assert_eq!(path(&root, &long, Last::Follow), Err(Errno::ENAMETOOLONG));
+    }
+
+    #[test]
+    fn a_last_link_is_the_result_only_without_a_slash() {
+        let root = tree();
+        let kind = |given: &str| match find(&root, given, Last::Stay) {
+            Ok(Found::Place(place)) => Some(place.kind()),
+            _ => None,
+        };
+        assert_eq!(kind("short"), Some(Kind::Link));
+        assert_eq!(kind("short/"), Some(Kind::Directory));
+    }
+
+    #[test]
+    fn a_missing_name_is_found_behind_a_dangling_link() {
+        let root = tree();
+        let Ok(Found::In(dir, tail)) = find(&root, "dangling", Last::FollowOrMissing) else { panic!("no place") };
+        assert_eq!(dir.path_from(&root), b"/a");
+        assert_eq!(tail, Tail::Name(b"none".to_vec(), false));
+        let Ok(Found::In(_, tail)) = find(&root, "new/", Last::FollowOrMissing) else { panic!("no place") };
+        assert_eq!(tail, Tail::Name(b"new".to_vec(), true));
+    }
+
+    #[test]
+    fn a_mount_covers_its_point_and_dot_dot_leads_out() {
+        let root = tree();
+        let Ok(Found::Place(point)) = find(&root, "a/b", Last::Follow) else { panic!("no place") };
+        let other = RamVolume::create(2, 0o755);
+        other.mkdir(b"inside", 0o755).unwrap();
+        point.mount(other);
+        assert_eq!(path(&root, "a/b/inside", Last::Follow).unwrap(), b"/a/b/inside");
+        assert_eq!(path(&root, "a/b/inside/../..", Last::Follow).unwrap(), b"/a");
+        assert_eq!(path(&root, "a/b/file", Last::Follow), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn a_parent_is_found_without_looking_at_the_last_name() {
+        let root = tree();
+        for (given, wanted) in [("a/..", Tail::DotDot), ("a/.", Tail::Dot), ("/", Tail::Root)] {
+            let Ok(Found::In(_, tail)) = find(&root, given, Last::Parent) else { panic!("no place") };
+            assert_eq!(tail, wanted);
+        }
+    }
+}

@@ -100,9 +100,9 @@ impl ServedNode {
         if self.volume.read_only() { Err(Errno::EROFS) } else { Ok(()) }
     }
 
-    /// A name of the node came or went.
+    /// A name of the node went.
     pub(crate) fn links_changed(&self) {
-        self.inode.make_stale();
+        self.inode.lost_name();
     }
 
     /// The handle and inode, for the files made of this node.
@@ -138,6 +138,15 @@ impl ServedNode {
 
     fn as_served(node: &Arc<dyn Node>) -> Result<&Self> {
         node.as_any().downcast_ref().ok_or(Errno::EXDEV)
+    }
+}
+
+impl Drop for ServedNode {
+    fn drop(&mut self) {
+        // What is left of a file without a name is not worth writing once its last user goes: us and the list of dirty ones.
+        if self.inode.is_nameless() && Arc::strong_count(&self.inode) == 2 {
+            self.server.forget_dirty(&self.inode);
+        }
     }
 }
 
@@ -279,7 +288,7 @@ impl Node for ServedNode {
         self.server.call(fs::Remove { dir: self.handle.file(), name: name(entry_name)?, kind })?;
         self.inode.make_stale();
         if let Some(served) = node.and_then(|node| Self::as_served(node).ok()) {
-            served.inode.make_stale();
+            served.links_changed();
         }
         Ok(())
     }

@@ -152,6 +152,11 @@ impl Server {
         self.dirty.lock().insert(inode.number(), inode.clone());
     }
 
+    /// `inode` has nothing to write back any more, or nobody will ever read it.
+    pub(crate) fn forget_dirty(&self, inode: &Inode) {
+        self.dirty.lock().remove(&inode.number());
+    }
+
     /// Writes back every dirty page; the first error is told after all were tried.
     pub(crate) fn write_back(&self) -> Result<()> {
         let dirty = core::mem::take(&mut *self.dirty.lock());

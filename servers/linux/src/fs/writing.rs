@@ -279,6 +279,12 @@ impl Inode {
         if let Err(errno) = outcome {
             state.error = Some(errno);
         }
+        // Under the lock: whoever dirties the first page after this enters the inode again.
+        if state.pages.dirty_count() == 0
+            && let Ok(server) = self.server()
+        {
+            server.forget_dirty(self);
+        }
         state.error.take().map_or(Ok(()), Err)
     }
 
