@@ -97,6 +97,11 @@ impl<P: Protocol> Remote<P> {
         Self { client, protocol: PhantomData }
     }
 
+    /// Which life of the server this is: grows with each.
+    pub(crate) fn generation(&self) -> u32 {
+        self.client.0.connection.generation()
+    }
+
     /// Calls and waits for the reply, whatever signals come.
     pub(crate) fn call<'a, C: Call<'a, Protocol = P>>(&self, call: C, attached: impl Into<Vec<Attached>>) -> C::Reply {
         let mut reply = [0; MESSAGE_BYTES];
@@ -122,8 +127,9 @@ impl<P: Protocol> Remote<P> {
     }
 
     /// Starts a call whose reply nobody wants; `kept` is dropped when it has ended, or at once if it cannot be sent.
-    pub(crate) fn send_off<'a, C: Call<'a, Protocol = P>>(&self, call: C, kept: impl Send + Sync + 'static) {
-        let _ = self.begin(call, Vec::new(), Afterwards::Forget(Box::new(kept)));
+    /// `false`: it could not be sent.
+    pub(crate) fn send_off<'a, C: Call<'a, Protocol = P>>(&self, call: C, kept: impl Send + Sync + 'static) -> bool {
+        self.begin(call, Vec::new(), Afterwards::Forget(Box::new(kept))).is_some()
     }
 
     fn begin<'a, C: Call<'a, Protocol = P>>(
@@ -150,13 +156,6 @@ impl<P: Protocol> Remote<P> {
             Some(len) => decode::<C>(reply.get(..len).unwrap_or_default()),
             None => C::Reply::peer_gone(),
         })
-    }
-
-    /// Gives a standing call up; what was lent ends at once.
-    pub(crate) fn cancel(&self, token: Token) {
-        let afterwards = self.client.0.standing.lock().remove(&token);
-        self.client.0.connection.cancel(token);
-        drop(afterwards);
     }
 }
 

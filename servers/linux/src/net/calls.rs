@@ -1,10 +1,9 @@
 //! Socket calls: socket, bind, listen, accept, connect, shutdown, names, options, and sends and receives of one buffer.
 
-use super::datagram::Datagram;
+use super::inet;
 use super::message::{Incoming, receive_into, send_from};
 use super::netlink::Netlink;
 use super::options;
-use super::stream::Stream;
 use super::unix::UnixSocket;
 use super::{Sending, Shape, Socket, SocketFile};
 use crate::context::{Context, SysResult};
@@ -23,6 +22,9 @@ use linux_abi::socket::number as n;
 const MOST_ADDRESS: usize = 128;
 /// Type part of the second argument of socket(2).
 const TYPE_MASK: u32 = 0xf;
+/// Numbers of types and families end below these (`SOCK_MAX`, `AF_MAX`).
+const TYPES: u32 = 11;
+const FAMILIES: u16 = 46;
 
 /// A descriptor that is a socket.
 pub(super) struct Held(Arc<OpenFile>);
@@ -84,6 +86,9 @@ fn install(cx: &Context, socket: Arc<dyn Socket>, status: OpenFlags, close_on_ex
 /// Makes a socket of a family. Errors: `EAFNOSUPPORT`, `EPROTONOSUPPORT`, `ESOCKTNOSUPPORT`, `EPERM`, `ENOBUFS`.
 fn create(family: u32, kind: u32, protocol: i32) -> Result<Arc<dyn Socket>> {
     let family = u16::try_from(family).map_err(|_| Errno::EAFNOSUPPORT)?;
+    if kind >= TYPES {
+        return Err(if family < FAMILIES { Errno::EINVAL } else { Errno::EAFNOSUPPORT });
+    }
     let shape = |protocol| Shape { family, kind, protocol };
     match (family, kind) {
         (n::AF_UNIX, n::SOCK_STREAM | n::SOCK_DGRAM | n::SOCK_SEQPACKET) => match protocol {
@@ -91,13 +96,13 @@ fn create(family: u32, kind: u32, protocol: i32) -> Result<Arc<dyn Socket>> {
             _ => Err(Errno::EPROTONOSUPPORT),
         },
         (n::AF_INET | n::AF_INET6, n::SOCK_STREAM) => match protocol {
-            0 | n::IPPROTO_TCP => Stream::open(shape(n::IPPROTO_TCP)),
+            0 | n::IPPROTO_TCP => inet::create(shape(n::IPPROTO_TCP)),
             _ => Err(Errno::EPROTONOSUPPORT),
         },
         (n::AF_INET | n::AF_INET6, n::SOCK_DGRAM) => match protocol {
-            0 | n::IPPROTO_UDP => Datagram::open(shape(n::IPPROTO_UDP)),
-            n::IPPROTO_ICMP if family == n::AF_INET => Datagram::open(shape(protocol)),
-            n::IPPROTO_ICMPV6 if family == n::AF_INET6 => Datagram::open(shape(protocol)),
+            0 | n::IPPROTO_UDP => inet::create(shape(n::IPPROTO_UDP)),
+            n::IPPROTO_ICMP if family == n::AF_INET => inet::create(shape(protocol)),
+            n::IPPROTO_ICMPV6 if family == n::AF_INET6 => inet::create(shape(protocol)),
             _ => Err(Errno::EPROTONOSUPPORT),
         },
         (n::AF_INET | n::AF_INET6, n::SOCK_RAW) => Err(Errno::EPERM),

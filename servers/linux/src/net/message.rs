@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use linux_abi::signal::number::SIGPIPE;
 use linux_abi::socket::number as n;
-use linux_abi::socket::{CmsgHdr, MmsgHdr, MsgHdr};
+use linux_abi::socket::{CmsgHdr, MmsgHdr, MsgHdr, Ucred};
 use linux_abi::{Errno, Layout};
 
 /// Most control data of one message.
@@ -127,26 +127,55 @@ pub(crate) fn sendmmsg(cx: &mut Context, fd: i32, messages: u64, count: u32, fla
     Ok(sent)
 }
 
-/// Puts received descriptions into the table and describes them in control data; answers bytes used and flags.
-fn write_rights(cx: &Context, header: &MsgHdr, rights: Vec<Arc<OpenFile>>, close_on_exec: bool) -> Result<(u64, u32)> {
-    if rights.is_empty() {
-        return Ok((0, 0));
-    }
-    let room = usize::try_from(header.control_len).unwrap_or(usize::MAX).saturating_sub(CmsgHdr::BYTES) / 4;
-    let cut = if room < rights.len() { n::MSG_CTRUNC } else { 0 };
+/// Puts received descriptions into the table; answers their numbers as bytes. What finds no place is closed.
+fn install_rights(cx: &Context, rights: Vec<Arc<OpenFile>>, most: usize, close_on_exec: bool) -> Vec<u8> {
     let mut data = Vec::new();
-    for file in rights.into_iter().take(room) {
-        let fd = cx.process.fs.install(file, close_on_exec)?;
+    for file in rights.into_iter().take(most) {
+        let Ok(fd) = cx.process.fs.install(file, close_on_exec) else { break };
         data.extend_from_slice(&fd.to_le_bytes());
     }
-    if data.is_empty() {
-        return Ok((0, cut));
+    data
+}
+
+/// Appends an item of control data; the padding behind it only as far as there is room.
+fn append_item(out: &mut Vec<u8>, kind: i32, data: &[u8], room: usize) {
+    let head = CmsgHdr { len: (CmsgHdr::BYTES + data.len()) as u64, level: n::SOL_SOCKET, kind };
+    out.extend_from_slice(&head.to_bytes());
+    out.extend_from_slice(data);
+    let padded = out.len().next_multiple_of(8).min(room);
+    out.resize(padded.max(out.len()), 0);
+}
+
+/// Writes the control data of a message: who sent it, if that was asked for, and the descriptions that came along.
+///
+/// Answers bytes used, and `MSG_CTRUNC` if something had no room.
+fn write_control(cx: &Context, header: &MsgHdr, credentials: bool, rights: Vec<Arc<OpenFile>>, flags: u32) -> Result<(u64, u32)> {
+    let room = if header.control == 0 { 0 } else { usize::try_from(header.control_len).unwrap_or(usize::MAX) };
+    let mut out = Vec::new();
+    let mut cut = false;
+    if credentials {
+        if room >= CmsgHdr::BYTES + Ucred::BYTES {
+            append_item(&mut out, n::SCM_CREDENTIALS, &own_credentials().to_bytes(), room);
+        } else {
+            cut = true;
+        }
     }
-    let len = (CmsgHdr::BYTES + data.len()) as u64;
-    let head = CmsgHdr { len, level: n::SOL_SOCKET, kind: n::SCM_RIGHTS };
-    user::write_struct(header.control, &head)?;
-    user::copy_out(header.control + CmsgHdr::BYTES as u64, &data)?;
-    Ok((len.next_multiple_of(8).min(header.control_len), cut))
+    if !rights.is_empty() {
+        let (wanted, most) = (rights.len() * 4, room.saturating_sub(out.len() + CmsgHdr::BYTES) / 4);
+        let data = install_rights(cx, rights, most, flags & n::MSG_CMSG_CLOEXEC != 0);
+        cut |= data.len() < wanted;
+        if !data.is_empty() {
+            append_item(&mut out, n::SCM_RIGHTS, &data, room);
+        }
+    }
+    user::copy_out(header.control, &out)?;
+    Ok((out.len() as u64, if cut { n::MSG_CTRUNC } else { 0 }))
+}
+
+/// Who the program is: all local sockets are its own.
+pub(super) fn own_credentials() -> Ucred {
+    let [_, uid, _, _, gid, _] = crate::process::process().identity.ids();
+    Ucred { pid: crate::thread::PID.cast_signed(), uid, gid }
 }
 
 fn receive_message(cx: &Context, held: &Held, header: &mut MsgHdr, flags: u32) -> SysResult {
@@ -159,8 +188,9 @@ fn receive_message(cx: &Context, held: &Held, header: &mut MsgHdr, flags: u32) -
         user::copy_out(header.name, from.get(..room).unwrap_or_default())?;
         header.name_len = from.len() as u32;
     }
-    let close_on_exec = flags & n::MSG_CMSG_CLOEXEC != 0;
-    let (control_len, cut) = write_rights(cx, header, incoming.received.rights, close_on_exec)?;
+    let common = held.socket()?.common();
+    let credentials = common.shape.family == n::AF_UNIX && common.options.is_on(n::SOL_SOCKET, n::SO_PASSCRED);
+    let (control_len, cut) = write_control(cx, header, credentials, incoming.received.rights, flags)?;
     header.control_len = control_len;
     header.flags = incoming.flags | cut | (flags & n::MSG_CMSG_CLOEXEC);
     Ok(incoming.count)

@@ -1,16 +1,15 @@
 //! Sockets: what all families share, and the registry of those with names.
 //!
-//! A [`Socket`] is one endpoint of a family: [`stream`] and [`datagram`] go to the `net` server over byte rings, [`unix`] stays in the
-//! front end, [`netlink`] answers questions about interfaces. [`SocketFile`] makes a file of any of them; [`calls`] and
+//! A [`Socket`] is one endpoint of a family: those of [`inet`] go to the `net` server over byte rings, [`unix`] stays in the front end,
+//! [`netlink`] answers questions about interfaces. [`SocketFile`] makes a file of any of them; [`calls`] and
 //! [`message`] are the system calls, [`options`] what getsockopt(2) and setsockopt(2) remember.
 
 pub(crate) mod address;
 pub(crate) mod calls;
-pub(crate) mod datagram;
+mod inet;
 pub(crate) mod message;
 pub(crate) mod netlink;
 pub(crate) mod options;
-pub(crate) mod stream;
 pub(crate) mod unix;
 
 pub(crate) use netlink::interface_table;
@@ -34,7 +33,7 @@ use spin::Mutex;
 
 /// The network server and the names of local sockets.
 pub(crate) struct Sockets {
-    net: Option<Remote<Net>>,
+    line: Option<inet::Line>,
     /// Bound local sockets.
     pub(super) local: unix::Registry,
 }
@@ -42,12 +41,17 @@ pub(crate) struct Sockets {
 impl Sockets {
     /// With the network server, if there is one.
     pub(crate) fn new(net: Option<Client>) -> Self {
-        Self { net: net.map(Remote::new), local: unix::Registry::default() }
+        Self { line: net.map(|client| inet::Line::new(Remote::new(client))), local: unix::Registry::default() }
     }
 
     /// The network server. Errors: `EAFNOSUPPORT` (the VM has no network).
     pub(crate) fn net(&self) -> Result<&Remote<Net>> {
-        self.net.as_ref().ok_or(Errno::EAFNOSUPPORT)
+        self.line().map(inet::Line::remote)
+    }
+
+    /// The way to it. Errors: `EAFNOSUPPORT`.
+    fn line(&self) -> Result<&inet::Line> {
+        self.line.as_ref().ok_or(Errno::EAFNOSUPPORT)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Socket options: what was set is remembered and told again; some the families obey.
 
+use super::message::own_credentials;
 use super::{Shape, Socket};
 use crate::fs::node::Result;
 use alloc::collections::BTreeMap;
@@ -48,6 +49,16 @@ impl Options {
         let values = self.values.lock();
         let linger = values.get(&(n::SOL_SOCKET, n::SO_LINGER)).map(|value| Linger::from_bytes(value));
         linger.is_some_and(|linger| linger.on != 0 && linger.seconds == 0)
+    }
+
+    /// Has closing reset, as `SO_LINGER` with 0 seconds does.
+    pub(crate) fn abort(&self) {
+        self.remember(n::SOL_SOCKET, n::SO_LINGER, &Linger { on: 1, seconds: 0 }.to_bytes());
+    }
+
+    /// Every number that was set, by level and option.
+    pub(crate) fn numbers(&self) -> Vec<((i32, i32), i32)> {
+        self.values.lock().iter().map(|(&key, value)| (key, i32::get(value))).collect()
     }
 
     /// Copies what an accepted connection inherits.
@@ -155,8 +166,9 @@ pub(crate) fn get(socket: &dyn Socket, level: i32, option: i32) -> Result<Vec<u8
             return number(common.take_error().map_or(0, |errno| i32::from(errno.number())));
         }
         (n::SOL_SOCKET, n::SO_PEERCRED) if shape.family == n::AF_UNIX => {
-            let pid = crate::thread::PID.cast_signed();
-            return Ok(Ucred { pid, uid: 0, gid: 0 }.to_bytes().to_vec());
+            let connected = socket.peer().is_ok();
+            let nobody = Ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+            return Ok(if connected { own_credentials() } else { nobody }.to_bytes().to_vec());
         }
         (n::IPPROTO_TCP, n::TCP_INFO) if shape.kind == n::SOCK_STREAM => return Ok(tcp_info(socket)),
         (n::IPPROTO_TCP, n::TCP_CONGESTION) if shape.kind == n::SOCK_STREAM => return Ok(b"cubic\0".to_vec()),

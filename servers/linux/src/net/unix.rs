@@ -381,6 +381,13 @@ impl Drop for UnixSocket {
             process().fs.sockets.local.names.lock().remove(&name);
         }
         let unread = !self.inbox.get_mut().messages.is_empty();
+        // Connections that nobody accepted are reset.
+        for waiting in state.arrived.iter().flat_map(|(arrived, _)| arrived) {
+            let far = waiting.state.lock().peer.as_ref().and_then(Weak::upgrade);
+            if let Some(far) = far {
+                far.common.fail(Errno::ECONNRESET);
+            }
+        }
         if let Some(peer) = state.peer.as_ref().and_then(Weak::upgrade)
             && self.common.shape.kind != n::SOCK_DGRAM
         {
@@ -608,7 +615,7 @@ impl Socket for UnixSocket {
     }
     fn pending(&self) -> usize {
         let inbox = self.inbox.lock();
-        if self.is_stream() { inbox.bytes } else { inbox.messages.front().map_or(0, |message| message.bytes.len()) }
+        if self.is_connection() { inbox.bytes } else { inbox.messages.front().map_or(0, |message| message.bytes.len()) }
     }
 }
 
