@@ -34,6 +34,15 @@ impl Drop for CoreSection {
     }
 }
 
+/// Runs `work` in a core section: the running task is neither preempted nor killed meanwhile.
+///
+/// For a server that takes a core reference (a thread, an event set) and puts it where the core finds it: killed in
+/// between, it would take the reference with it for ever. `work` must be short, and must not fail.
+pub fn section<R>(work: impl FnOnce() -> R) -> R {
+    let _section = CoreSection::enter();
+    work()
+}
+
 /// A spin lock for core data that interrupt handlers do not touch.
 pub struct Lock<T>(Mutex<T>);
 

@@ -109,8 +109,9 @@ impl<T: Send + Sync + 'static> Drop for Owned<T> {
 
 /// Puts a value into the running task's table: it is dropped when the handle is, or when the task is reaped.
 ///
-/// For values that hold core references ([`Thread`](super::thread::Thread), [`EventSet`](crate::channel::EventSet) ...): in the task's own heap they would leak when
-/// it is killed.
+/// For values that hold core references ([`Thread`](super::thread::Thread), [`EventSet`](crate::channel::EventSet) ...):
+/// in the task's own heap they would leak when it is killed. Make the value in the same
+/// [`section`](crate::sync::section).
 pub fn keep<T: Send + Sync + 'static>(value: T) -> Owned<T> {
     let _section = crate::sync::CoreSection::enter();
     Owned::new(Arc::new(value))

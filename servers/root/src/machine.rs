@@ -4,6 +4,7 @@ use crate::system::{Kind, Row};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use microkernel::channel::{EventSet, Memory as CoreMemory, keep};
+use microkernel::sync::section;
 use microkernel::task::handle::Owned;
 use microkernel::task::{self, Task};
 use microkernel::{log, random, thread, time};
@@ -27,13 +28,16 @@ pub struct KernelMachine {
 impl KernelMachine {
     /// The machine of the running task.
     pub fn new(name: &str, row: &Row) -> Rc<Self> {
-        let bells = EventSet::new(BELLS, thread::current(), 1 << BELL_BIT);
+        let (bells, task) = section(|| {
+            let bells = EventSet::new(BELLS, thread::current(), 1 << BELL_BIT);
+            (task::handle::keep(bells), task::handle::keep(task::current()))
+        });
         Rc::new(Self {
             name: name.into(),
             keep_bytes: row.keep_bytes,
             carries_log: row.kind == Kind::Console,
-            bells: task::handle::keep(bells),
-            task: task::handle::keep(task::current()),
+            bells,
+            task,
         })
     }
 

@@ -5,6 +5,7 @@ use crate::ring::KernelRing;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use microkernel::channel::{self, Attached, Connection, Port, port};
+use microkernel::sync::section;
 use microkernel::thread;
 use protocol::ATTACHMENTS;
 use rt::sys::{Arrival, Attachment, INBOX_BIT, Inbox, Outbox, SendError, Token};
@@ -28,7 +29,7 @@ impl KernelInbox {
         match gift {
             port::Gift::Memory(memory) if memory.is_writable() => Attachment::Write(Rc::new(KernelMemory(memory))),
             port::Gift::Memory(memory) => Attachment::Read(Rc::new(KernelMemory(memory))),
-            port::Gift::Ring(end) => Attachment::Ring(Rc::new(KernelRing::new(end, self.machine.bells().clone()))),
+            port::Gift::Ring(end) => Attachment::Ring(Rc::new(KernelRing::new(end, self.machine.bells()))),
         }
     }
 }
@@ -56,7 +57,8 @@ pub struct KernelOutbox {
 impl KernelOutbox {
     /// Connects the running task; its thread is notified at `bit`.
     pub fn new(port: &Port, bit: u8) -> Rc<Self> {
-        Rc::new(Self { connection: Connection::new(port, thread::current(), 1 << bit), bit })
+        let connection = section(|| Connection::new(port, thread::current(), 1 << bit));
+        Rc::new(Self { connection, bit })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::any::Any;
 use microkernel::channel::{EventSet, RingEnd};
+use microkernel::sync::section;
 use microkernel::task::handle::{Owned, keep};
 use rt::sys::Ring;
 
@@ -13,8 +14,8 @@ pub struct KernelRing {
 
 impl KernelRing {
     /// Wraps an end; its bell, once it has a tag, signals `bells`.
-    pub fn new(end: RingEnd, bells: EventSet) -> Self {
-        Self { end, bells: keep(bells) }
+    pub fn new(end: RingEnd, bells: &EventSet) -> Self {
+        Self { end, bells: section(|| keep(bells.clone())) }
     }
 }
 

@@ -21,7 +21,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
 use microkernel::irq::Interrupt;
-use microkernel::sync::CoreSection;
+use microkernel::sync::{CoreSection, section};
 use microkernel::{random, task, thread};
 use rt::device::block::BlockDevice;
 use rt::device::entropy::EntropyDevice;
@@ -65,7 +65,7 @@ pub(crate) struct Line(pub(crate) Interrupt);
 
 impl Interrupts for Line {
     fn bind(&self, bit: u8) -> bool {
-        self.0.bind(&thread::current(), bit);
+        section(|| self.0.bind(&thread::current(), bit));
         true
     }
 

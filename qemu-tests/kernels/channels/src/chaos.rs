@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::hint::black_box;
 use microkernel::channel::ring::ring;
 use microkernel::channel::{Attached, Connection, EventSet, Memory, Wait};
+use microkernel::sync::section;
 use microkernel::task::{Death, handle};
 use microkernel::thread;
 
@@ -15,8 +16,9 @@ const BELL: u64 = 4;
 
 /// Lends, calls, hands over and gives up, for ever.
 fn be_busy(_: usize) {
-    let connection = Connection::new(&server::port(0), thread::current(), CALLS);
-    let bells = handle::keep(EventSet::new(64, thread::current(), BELL));
+    let port = section(|| handle::keep(server::port(0)));
+    let connection = section(|| Connection::new(&port, thread::current(), CALLS));
+    let bells = section(|| handle::keep(EventSet::new(64, thread::current(), BELL)));
     let mut round = 0_usize;
     loop {
         round += 1;

@@ -4,7 +4,7 @@ use crate::support::{USUAL, spawn, until};
 use alloc::vec::Vec;
 use microkernel::channel::port::Gift;
 use microkernel::channel::{Connection, Inbox, Memory, MemoryError, Port, Received, RingEnd, Token};
-use microkernel::sync::Lock;
+use microkernel::sync::{Lock, section};
 use microkernel::task::Task;
 use microkernel::thread::{self, Thread};
 
@@ -90,7 +90,7 @@ struct Server {
 
 fn serve(which: usize) {
     let inbox = port(which).open(INBOX);
-    *THREADS[which].lock() = Some(thread::current());
+    section(|| *THREADS[which].lock() = Some(thread::current()));
     let mut server = Server::default();
     let mut message = [0; 1024];
     loop {

@@ -7,7 +7,7 @@ use microkernel::channel::memory::gather;
 use microkernel::channel::port::Gift;
 use microkernel::channel::{Attached, Connection, Inbox, Memory, Port};
 use microkernel::mm::frame::Frame;
-use microkernel::sync::Lock;
+use microkernel::sync::{Lock, section};
 use microkernel::task::{Death, Task, handle};
 use microkernel::{log, thread, time};
 
@@ -134,7 +134,7 @@ fn fill_heap(_: usize) {
 
 /// Is killed with handles, threads and heap in use.
 fn allocate_for_ever(_: usize) {
-    let _kept = handle::keep(thread::current());
+    let _kept = section(|| handle::keep(thread::current()));
     loop {
         let pages = Memory::alloc(8192);
         drop(black_box(alloc::vec![0_u8; 300]));
