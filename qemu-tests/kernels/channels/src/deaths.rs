@@ -1,7 +1,7 @@
 //! Servers that die with calls in hand, and their successors.
 
 use crate::calls::{CALLS, ask, connect, send};
-use crate::server::{self, COUNT, DEPTH, DIE, ECHO, HOLD, KEEP_BYTES, RETURN};
+use crate::server::{self, COUNT, DEPTH, DIE, ECHO, HOLD, RETURN};
 use crate::support::{Level, USUAL, bury, says, sleep_ns, spawn, until};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -81,7 +81,6 @@ fn keep_pages_survive() {
         assert!(matches!(bury(&task), Death::Panic(_)));
         connection.next_done().map(|token| connection.cancel(token)).expect("its death was announced");
     }
-    assert!(KEEP_BYTES > 4096);
     says("keep pages are found again by each successor");
 }
 

@@ -85,7 +85,7 @@ fn pages_are_mapped_and_replaced() {
 }
 
 fn bad_addresses_are_refused() {
-    for address in [USER_END, HERE + 1, 0xffff_8000_0000_0000, u64::MAX & !0xfff] {
+    for address in [USER_END, HERE + 1, 0xffff_8000_0000_0000, !0xfff] {
         assert_eq!(space().map(address, page(), READ).map(drop), Err(MapError::BadAddress), "{address:#x}");
         assert!(space().query(address).is_none() || address == HERE + 1);
     }
