@@ -335,6 +335,13 @@ impl Conn {
         [stack, self.give_up_ns(), idle].into_iter().flatten().min()
     }
 
+    /// Whether there is something to send soon; in TIME-WAIT that is the acknowledgement of the peer's FIN, which the end
+    /// of the wait is far behind.
+    pub fn owes_answer(&self, iface: &mut Interface, now_ns: u64) -> bool {
+        let next = iface.poll_at(instant(now_ns), &self.block.set).map(nanoseconds);
+        next.is_some_and(|at_ns| at_ns < now_ns + SECOND_NS)
+    }
+
     /// What has become of it.
     pub fn fate(&self) -> Fate {
         let socket = self.block.socket();

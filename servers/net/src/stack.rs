@@ -238,7 +238,11 @@ impl Stack {
         let Some(link) = link_of(&mut self.lo, &mut self.lan, conn.via) else { return };
         let wire = &mut Wire { frame: None, outlet: &mut link.outlet };
         conn.service(&mut link.iface, wire, now_ns);
-        match conn.fate() {
+        let fate = match conn.fate() {
+            Fate::TimeWait if conn.owes_answer(&mut link.iface, now_ns) => Fate::Alive,
+            fate => fate,
+        };
+        match fate {
             Fate::Alive => {
                 let wanted = conn.deadline_ns(&mut link.iface, now_ns);
                 self.timers.arm(Key::Conn(id), &mut conn.armed, wanted);
