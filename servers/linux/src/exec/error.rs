@@ -40,7 +40,7 @@ fn text(path: &[u8]) -> String {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoMemory => f.write_str("not enough memory"),
+            Self::NoMemory => f.write_str("not enough memory; give the VM more with -m"),
             Self::Files(errno) => write!(f, "the filesystems or the working directory cannot be used ({errno})"),
             Self::Open(path, errno) => write!(f, "{}: cannot be opened ({errno}); is it in the image?", text(path)),
             Self::Elf(path, error) => write!(f, "{}: {error}", text(path)),

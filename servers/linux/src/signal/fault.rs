@@ -40,7 +40,7 @@ fn page_fault(cx: &mut Context, address: u64, write: bool, execute: bool, presen
         FaultError::NotAllowed => SigInfo::from_fault(SIGSEGV, code::SEGV_ACCERR, address),
         FaultError::NoPage => SigInfo::from_fault(SIGBUS, code::BUS_ADRERR, address),
         FaultError::NoMemory => {
-            log!("linux: out of memory at address {address:#x}; the program is ended");
+            log!("linux: out of memory at address {address:#x}, the program is ended; give the VM more with -m");
             end_by_signal(cx, &SigInfo::from_sender(SIGKILL, code::USER, 0, 0));
         }
     };
