@@ -17,6 +17,9 @@ use tempfile::TempDir;
 /// One test at a time, so that a machine that was left running is seen by the test that left it.
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// Status of a program that SIGKILL ended.
+const BY_SIGKILL: u8 = 128 + 9;
+
 /// A program, its folder, and the look at what is left running when the test ends.
 struct Attempt {
     folder: TempDir,
@@ -107,18 +110,29 @@ fn a_32_bit_program_is_refused() {
     expect(&refused(attempt.run()), &["64-bit"]);
 }
 
-#[test]
-fn a_program_that_is_too_large_for_the_memory_is_told() {
-    let attempt = Attempt::new(Link::GlibcStatic, &[]);
+/// Compiles a program whose `main` does this.
+fn hungry(attempt: &Attempt, work: &str) -> PathBuf {
     let source = attempt.folder.path().join("hungry.c");
-    let text = "#include <string.h>\nstatic char much[64 << 20];\n\
-                int main(void) { memset(much, 1, sizeof much); return much[5]; }\n";
+    let text = format!("#include <stdlib.h>\n#include <string.h>\nint main(void) {{ {work} return 0; }}\n");
     fs::write(&source, text).unwrap();
-    let program = c_program(&source, Link::GlibcStatic, &[], attempt.folder.path());
+    c_program(&source, Link::GlibcStatic, &[], attempt.folder.path())
+}
+
+#[test]
+fn a_program_that_is_larger_than_the_memory_is_told() {
+    let attempt = Attempt::new(Link::GlibcStatic, &[]);
+    let program = hungry(&attempt, "static volatile char much[64 << 20]; much[9999] = 1;");
     let end = Run::new(&program).options(&["-m", "32M"]).to_end().unwrap();
-    // As on Linux, the program dies of it; the log says why.
-    assert_eq!(end.status(), 128 + 9, "{}", end.words.report());
-    expect(&end.words.log.text(), &["memory", "-m"]);
+    expect(&end.refusal(), &["not enough memory", "-m"]);
+}
+
+#[test]
+fn a_program_that_takes_more_and_more_memory_is_ended_and_told_why() {
+    let attempt = Attempt::new(Link::GlibcStatic, &[]);
+    let program = hungry(&attempt, "for (int i = 0; i < 64; i++) memset(malloc(1 << 20), 1, 1 << 20);");
+    let end = Run::new(&program).options(&["-m", "32M"]).to_end().unwrap();
+    assert_eq!(end.status(), BY_SIGKILL, "{}", end.words.report());
+    expect(&end.words.log.text(), &["out of memory", "-m"]);
 }
 
 #[test]
@@ -136,7 +150,8 @@ fn a_damaged_root_volume_is_told() {
     attempt.run().to_end().unwrap().success();
     let (image, mut bytes) = (attempt.image(), fs::read(attempt.image()).unwrap());
     let start = root_start(&bytes);
-    for damage in [start..start + 512, start + 40..start + 48] {
+    // The magic, then the end of the label with the first record of the log.
+    for damage in [start..start + 6, start + 24..start + 32] {
         let sound = bytes[damage.clone()].to_vec();
         bytes[damage.clone()].fill(0xa5);
         fs::write(&image, &bytes).unwrap();

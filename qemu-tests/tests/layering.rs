@@ -63,10 +63,7 @@ const THEIRS: [(&str, &[&str]); 18] = [
     ("heapless", &["protocol", "servers/rt"]),
     ("bitflags", &["protocol", "microkernel", "servers/linux", "servers/linux/abi", "servers/virtio"]),
     ("elf", &["loader/elf"]),
-    (
-        "hashbrown",
-        &["servers/tfs", "servers/tfs/format", "servers/p9", "servers/net", "servers/linux", "servers/root"],
-    ),
+    ("hashbrown", &["servers/tfs", "servers/tfs/format", "servers/p9", "servers/net", "servers/linux", "servers/root"]),
     ("clap", &["imagegen"]),
     ("signal-hook", &["imagegen"]),
     ("rustc-demangle", &["imagegen"]),
