@@ -29,11 +29,13 @@ int main(void) {
     ssize_t n;
     while ((n = read(fd, back + got, 70001)) > 0) got += (size_t)n;
     printf("read %zu same %d\n", got, memcmp(big, back, BIG) == 0);
-    printf("pread %zd same %d\n", pread(fd, back, 5000, 12345), memcmp(big + 12345, back, 5000) == 0);
+    printf("pread %zd", pread(fd, back, 5000, 12345));
+    printf(" same %d\n", memcmp(big + 12345, back, 5000) == 0);
     printf("pwrite %zd, position %ld\n", pwrite(fd, "hello", 5, 8190), (long)lseek(fd, 0, SEEK_CUR));
     memcpy(big + 8190, "hello", 5);
     int other = open(path, O_RDONLY);
-    printf("other sees %zd same %d\n", pread(other, back, BIG, 0), memcmp(big, back, BIG) == 0);
+    printf("other sees %zd", pread(other, back, BIG, 0));
+    printf(" same %d\n", memcmp(big, back, BIG) == 0);
     printf("truncate %d\n", ftruncate(fd, 10000));
     printf("read behind %zd\n", pread(other, back, 10, 10000));
     printf("grow %d\n", ftruncate(fd, 20000));
@@ -56,7 +58,8 @@ int main(void) {
     FAIL("negative pread: %ld %s\n", pread(fd, a, 1, -1));
     FAIL("seek before the start: %ld %s\n", (long)lseek(fd, -1, SEEK_SET));
     printf("seek end %ld\n", (long)lseek(fd, -1, SEEK_END));
-    printf("read %zd %c\n", read(fd, a, 2), a[0]);
+    printf("read %zd", read(fd, a, 2));
+    printf(" %c\n", a[0]);
     FAIL("bad whence: %ld %s\n", (long)lseek(fd, 0, 9));
     printf("seek far %ld\n", (long)lseek(fd, 1L << 40, SEEK_SET));
     printf("read there %zd\n", read(fd, a, 2));

@@ -46,6 +46,7 @@ int main(void) {
     pwrite(plain, "data", 4, 65536);
     printf("data at %ld hole at %ld\n", (long)lseek(plain, 0, SEEK_DATA), (long)lseek(plain, 65536, SEEK_HOLE));
     int reopened = open(path, O_RDONLY);
-    printf("reopened %zd %c\n", pread(reopened, &byte, 1, 0), byte);
+    printf("reopened %zd", pread(reopened, &byte, 1, 0));
+    printf(" %c\n", byte);
     return 0;
 }

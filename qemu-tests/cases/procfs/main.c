@@ -64,7 +64,8 @@ int main(int argc, char **argv) {
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
     int again = open(name, O_RDONLY);
     char magic[4];
-    printf("reopened %zd %d\n", read(again, magic, 4), memcmp(magic, "\177ELF", 4) == 0);
+    printf("reopened %zd", read(again, magic, 4));
+    printf(" %d\n", memcmp(magic, "\177ELF", 4) == 0);
     printf("write: %d\n", open("/proc/self/maps", O_WRONLY) < 0);
     printf("create: %d\n", open("/proc/new", O_CREAT | O_WRONLY, 0644));
 
@@ -72,7 +73,8 @@ int main(int argc, char **argv) {
     printf("null %zd %zd\n", write(null, text, 100), read(null, text, 100));
     int zero = open("/dev/zero", O_RDONLY);
     memset(text, 1, 100);
-    printf("zero %zd %d\n", read(zero, text, 100), text[0] | text[99]);
+    printf("zero %zd", read(zero, text, 100));
+    printf(" %d\n", text[0] | text[99]);
     int full = open("/dev/full", O_WRONLY);
     FAIL("full: %ld %s\n", write(full, "x", 1));
     int urandom = open("/dev/urandom", O_RDONLY);

@@ -38,7 +38,8 @@ int main(void) {
     TRY(rename("c", "b"));
     show("b");
     char byte = 0;
-    printf("the replaced one: %zd %c\n", read(open_b, &byte, 1), byte);
+    printf("the replaced one: %zd", read(open_b, &byte, 1));
+    printf(" %c\n", byte);
     TRY(rename("missing", "x"));
     TRY(rename("b", "d"));
     TRY(rename("d", "b"));

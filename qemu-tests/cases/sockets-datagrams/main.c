@@ -70,7 +70,7 @@ int main(void) {
     pthread_join(thread, NULL);
 
     memset(buffer, 'a', sizeof buffer);
-    printf("large %zd\n", sendto(one, buffer, 20000, 0, (struct sockaddr *)&there, sizeof there));
+    printf("large %zd\n", sendto(one, buffer, 16000, 0, (struct sockaddr *)&there, sizeof there));
     wait_for(other);
     printf("large came %zd\n", recv(other, buffer, sizeof buffer, 0));
     printf("too large: %s\n", name(sendto(one, buffer, 65508, 0, (struct sockaddr *)&there, sizeof there)));

@@ -67,7 +67,8 @@ int main(void) {
     int fd = connected();
     struct sockaddr_in peer;
     len = sizeof peer;
-    printf("peer %d same %d\n", getpeername(fd, (struct sockaddr *)&peer, &len), peer.sin_port == address.sin_port);
+    printf("peer %d", getpeername(fd, (struct sockaddr *)&peer, &len));
+    printf(" same %d\n", peer.sin_port == address.sin_port);
     printf("write %zd\n", write(fd, "hello", 5));
     char buffer[300000];
     printf("peek %zd\n", recv(fd, buffer, 5, MSG_PEEK | MSG_WAITALL));

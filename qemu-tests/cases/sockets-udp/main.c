@@ -34,7 +34,8 @@ int main(void) {
     poll(&p, 1, 5000);
     struct iovec room = {buffer, 3};
     struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &room, .msg_iovlen = 1};
-    printf("recvmsg %zd flags %x name %u\n", recvmsg(a, &message, MSG_TRUNC), message.msg_flags & MSG_TRUNC, message.msg_namelen);
+    printf("recvmsg %zd", recvmsg(a, &message, MSG_TRUNC));
+    printf(" flags %x name %u\n", message.msg_flags & MSG_TRUNC, message.msg_namelen);
     printf("empty datagram %zd\n", send(b, "", 0, 0));
     poll(&p, 1, 5000);
     printf("received %zd\n", recv(a, buffer, 10, 0));
