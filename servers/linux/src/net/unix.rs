@@ -148,6 +148,11 @@ impl UnixSocket {
         self.state.lock().bound.clone().unwrap_or_else(unnamed)
     }
 
+    /// What a receiver is told: nothing of who has no name.
+    fn sender_address(&self) -> Vec<u8> {
+        self.state.lock().bound.clone().unwrap_or_default()
+    }
+
     /// The socket bound to `address`. Errors: `ECONNREFUSED`, those of path resolution, `EPROTOTYPE`.
     fn find(&self, address: &[u8]) -> Result<Arc<Self>> {
         let path = path_of(address)?;
@@ -468,7 +473,7 @@ impl Socket for UnixSocket {
         let target = self.find(address)?;
         let me = self.me.upgrade().ok_or(Errno::EINVAL)?;
         if !self.is_connection() {
-            self.join(&target, address.into());
+            self.join(&target, target.own_address());
             return Ok(());
         }
         {
@@ -498,7 +503,7 @@ impl Socket for UnixSocket {
                 until(cx, &target.common.queue, WRITABLE, deadline, attempt)?.ok_or(Errno::EAGAIN)?;
             }
         }
-        self.join(&accepted, address.into());
+        self.join(&accepted, target.own_address());
         target.common.queue.wake(READABLE);
         self.common.queue.wake(WRITABLE);
         Ok(())
@@ -528,7 +533,7 @@ impl Socket for UnixSocket {
                 return Ok(source.done() - start);
             }
             let mut message =
-                Some(Message { bytes, taken: 0, from: self.own_address(), rights: core::mem::take(&mut rights) });
+                Some(Message { bytes, taken: 0, from: self.sender_address(), rights: core::mem::take(&mut rights) });
             let attempt = || match Self::deliver(&receiver, message.take()?) {
                 Ok(()) => Some(Ok(())),
                 Err((Some(errno), _)) => Some(Err(errno)),
