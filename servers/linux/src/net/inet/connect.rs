@@ -3,6 +3,7 @@
 use super::stream::{PAGES, Phase, Stream};
 use super::wire::Wire;
 use super::{errno, patiently, settings, standing};
+use crate::block::{bits, wait_restartable};
 use crate::context::Context;
 use crate::fs::description::Patience;
 use crate::fs::node::Result;
@@ -12,7 +13,11 @@ use crate::wait::WRITABLE;
 use core::sync::atomic::Ordering;
 use linux_abi::Errno;
 use linux_abi::socket::number::AF_UNSPEC;
+use microkernel::time::now_ns;
 use protocol::net::{Connect, Endpoint};
+
+/// Until the next try when too many handshakes are under way.
+const RETRY_NS: u64 = 2_000_000;
 
 /// Connects. Errors: `EISCONN`, `EALREADY`, `EINPROGRESS`, those of the handshake, `EINTR`.
 pub(super) fn connect(stream: &Stream, cx: &Context, patience: Patience, bytes: &[u8]) -> Result<()> {
@@ -21,29 +26,39 @@ pub(super) fn connect(stream: &Stream, cx: &Context, patience: Patience, bytes: 
         Some(AF_UNSPEC) => return disconnect(stream),
         Some(_) => {}
     }
-    let mut begun = false;
-    {
-        let _inside = stream.gate.pass();
-        match stream.shared.phase() {
-            Phase::Connected(_) if stream.told.swap(true, Ordering::AcqRel) => return Err(Errno::EISCONN),
-            Phase::Connected(_) => return Ok(()),
-            Phase::Listening(_) => return Err(Errno::EISCONN),
-            Phase::Closed => return Err(Errno::EBADF),
-            Phase::Failed => {
-                stream.shared.enter(Phase::Idle);
-                return Err(stream.shared.take_error().unwrap_or(Errno::ECONNABORTED));
+    let begun = loop {
+        match advance(stream, bytes) {
+            // Too many handshakes at a time: others end soon.
+            Err(Errno::EAGAIN) if patience == Patience::Wait => {
+                wait_restartable(cx, bits::QUEUE, Some(now_ns() + RETRY_NS))?;
             }
-            Phase::Connecting => {}
-            Phase::Idle => {
-                begin(stream, parse(stream.common().shape.family, bytes)?)?;
-                begun = true;
-            }
+            outcome => match outcome? {
+                None => return Ok(()),
+                Some(begun) => break begun,
+            },
         }
-    }
+    };
     if patience == Patience::Never {
         return Err(if begun { Errno::EINPROGRESS } else { Errno::EALREADY });
     }
     await_outcome(stream, cx)
+}
+
+/// Moves a stream on to its handshake: `None` if that has succeeded already, else whether it was begun now.
+fn advance(stream: &Stream, bytes: &[u8]) -> Result<Option<bool>> {
+    let _inside = stream.gate.pass();
+    match stream.shared.phase() {
+        Phase::Connected(_) if stream.told.swap(true, Ordering::AcqRel) => Err(Errno::EISCONN),
+        Phase::Connected(_) => Ok(None),
+        Phase::Listening(_) => Err(Errno::EISCONN),
+        Phase::Closed => Err(Errno::EBADF),
+        Phase::Failed => {
+            stream.shared.enter(Phase::Idle);
+            Err(stream.shared.take_error().unwrap_or(Errno::ECONNABORTED))
+        }
+        Phase::Connecting => Ok(Some(false)),
+        Phase::Idle => begin(stream, parse(stream.common().shape.family, bytes)?).map(|()| Some(true)),
+    }
 }
 
 fn await_outcome(stream: &Stream, cx: &Context) -> Result<()> {
@@ -80,7 +95,7 @@ fn begin(stream: &Stream, remote: Endpoint) -> Result<()> {
     stream.shared.enter(Phase::Connecting);
     let call = Connect { socket, remote, rings: Some(rings) };
     let (shared, ends) = (stream.shared.clone(), stream.ends.clone());
-    let started = standing::stand(&stream.line, call, attached, move |reply| {
+    let started = standing::stand(&stream.line, standing::MOST_FOR_CONNECT, call, attached, move |reply| {
         // Closed or dissolved meanwhile: the answer is of no interest.
         let before = {
             let mut phase = shared.phase.write();

@@ -11,8 +11,11 @@ use protocol::Call;
 use protocol::net::Net;
 use spin::Mutex;
 
-/// Most standing calls at a time. The port of `net` has 256 slots; the rest is for calls that are answered at once.
-const MOST: usize = 200;
+/// Standing calls at which no more handshakes begin. The port of `net` has 256 slots; listeners must find some of them free, and the
+/// rest is for calls that are answered at once.
+pub(super) const MOST_FOR_CONNECT: usize = 128;
+/// Standing calls at which a listener posts no more.
+pub(super) const MOST_FOR_ACCEPT: usize = 224;
 
 struct State<F> {
     /// Known only after the call was started; it may have ended before.
@@ -74,14 +77,14 @@ where
 
 /// Starts a call that may stand for long; `then` gets the reply, on the helper thread as a rule, and must not wait.
 ///
-/// `false`: nobody serves, or too many calls stand.
-pub(super) fn stand<C, F>(line: &Line, call: C, attached: Vec<Attached>, then: F) -> bool
+/// `false`: nobody serves, or `most` calls stand already.
+pub(super) fn stand<C, F>(line: &Line, most: usize, call: C, attached: Vec<Attached>, then: F) -> bool
 where
     C: Call<'static, Protocol = Net> + 'static,
     F: FnOnce(C::Reply) + Send + 'static,
 {
     let standing = line.standing.clone();
-    if standing.fetch_add(1, Ordering::AcqRel) >= MOST {
+    if standing.fetch_add(1, Ordering::AcqRel) >= most {
         standing.fetch_sub(1, Ordering::AcqRel);
         return false;
     }
