@@ -68,7 +68,8 @@ fn is_translated() -> bool {
         return false;
     }
     if ANSWER.load(Ordering::Relaxed) == UNKNOWN {
-        let translated = crate::arch::cpu::hypervisor_signature().is_some_and(|signature| &signature == b"TCGTCGTCGTCG");
+        let translated =
+            crate::arch::cpu::hypervisor_signature().is_some_and(|signature| &signature == b"TCGTCGTCGTCG");
         ANSWER.store(if translated { YES } else { NO }, Ordering::Relaxed);
     }
     ANSWER.load(Ordering::Relaxed) == YES

@@ -18,7 +18,8 @@ pub fn region(instance: &str, bytes: usize) -> Option<Memory> {
     let _section = crate::sync::CoreSection::enter();
     let mut regions = REGIONS.lock();
     if !regions.contains_key(instance) {
-        let frames: Option<Vec<_>> = (0..bytes.div_ceil(PAGE_SIZE)).map(|_| Frame::alloc_zeroed_for(Need::Kernel)).collect();
+        let frames: Option<Vec<_>> =
+            (0..bytes.div_ceil(PAGE_SIZE)).map(|_| Frame::alloc_zeroed_for(Need::Kernel)).collect();
         regions.insert(String::from(instance), frames?.into());
     }
     let frames = regions.get(instance)?.clone();

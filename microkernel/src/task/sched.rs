@@ -34,11 +34,6 @@ struct RunQueues {
 // SAFETY: the pointers are `Arc`s given up to the queue; only the lock's holder follows them.
 unsafe impl Send for RunQueues {}
 
-static QUEUES: IrqLock<RunQueues> = IrqLock::new(RunQueues {
-    queues: [const { Queue { head: null_mut(), tail: null_mut() } }; PRIORITIES],
-    occupied: 0,
-});
-
 impl RunQueues {
     /// Appends (or, for a preempted thread, prepends) a thread, taking a reference over.
     fn push(&mut self, thread: *mut ThreadInner, front: bool) {
@@ -110,8 +105,12 @@ impl RunQueues {
     }
 }
 
-/// The processor's own scheduling state.
+/// The processor's own scheduling state, found through GS: `data` comes first, so both have one address.
+#[repr(C)]
 struct Local {
+    data: UnsafeCell<percpu::PerCpu>,
+    /// Threads that are ready to run here.
+    queues: IrqLock<RunQueues>,
     segments: gdt::Segments,
     /// The thread that runs when nobody else can.
     idle: AtomicPtr<ThreadInner>,
@@ -123,28 +122,47 @@ struct Local {
     bases_owner: AtomicPtr<ThreadInner>,
     /// TSC when the running thread was switched to.
     since: AtomicU64,
-    data: UnsafeCell<percpu::PerCpu>,
 }
 
-// SAFETY: each processor touches only its own entry, with interrupts off.
+// SAFETY: `data` is touched only by the processor that it belongs to; all else is atomic, locked, or (`segments`)
+// `Sync` itself.
 unsafe impl Sync for Local {}
 
-static LOCAL: Local = Local {
+/// The boot processor's; the others' are made when they are started.
+static BOOT: Local = Local {
+    data: UnsafeCell::new(percpu::PerCpu::new()),
+    queues: IrqLock::new(RunQueues {
+        queues: [const { Queue { head: null_mut(), tail: null_mut() } }; PRIORITIES],
+        occupied: 0,
+    }),
     segments: gdt::Segments::new(),
     idle: AtomicPtr::new(null_mut()),
     left: AtomicPtr::new(null_mut()),
     vector_owner: AtomicPtr::new(null_mut()),
     bases_owner: AtomicPtr::new(null_mut()),
     since: AtomicU64::new(0),
-    data: UnsafeCell::new(percpu::PerCpu::new()),
 };
+
+/// The state of the processor that runs this.
+#[cfg(target_os = "none")]
+fn local() -> &'static Local {
+    // SAFETY: `init_processor` installed the `PerCpu` that a `Local` starts with, and it lives for ever. Code that
+    // keeps the reference does so with preemption off.
+    unsafe { &*(percpu::this() as *const Local) }
+}
+
+/// Host builds have one processor.
+#[cfg(not(target_os = "none"))]
+fn local() -> &'static Local {
+    &BOOT
+}
 
 /// Sets up the boot processor: its own data and segments.
 #[cfg(target_os = "none")]
 pub fn init_processor() {
-    LOCAL.segments.load();
+    BOOT.segments.load();
     // SAFETY: static, used by this processor alone.
-    unsafe { percpu::install(LOCAL.data.get(), LOCAL.segments.last_stack()) };
+    unsafe { percpu::install(BOOT.data.get(), BOOT.segments.last_stack()) };
 }
 
 /// Makes the running boot code the idle thread of this processor.
@@ -154,9 +172,9 @@ pub fn adopt_idle(thread: Arc<ThreadInner>) {
     // One reference for `idle`, one for `current`.
     core::mem::forget(thread.clone());
     let raw = Arc::into_raw(thread).cast_mut();
-    LOCAL.idle.store(raw, Ordering::Relaxed);
+    local().idle.store(raw, Ordering::Relaxed);
     percpu::set_current(raw as u64);
-    LOCAL.since.store(cpu::tsc(), Ordering::Relaxed);
+    local().since.store(cpu::tsc(), Ordering::Relaxed);
 }
 
 /// Makes a sleeping thread ready. Nothing happens to one that is not asleep.
@@ -167,7 +185,7 @@ pub fn wake(thread: &ThreadInner) {
     let raw = core::ptr::from_ref(thread);
     // SAFETY: `ThreadInner`s live in `Arc`s only; the queue gets a reference of its own.
     unsafe { Arc::increment_strong_count(raw) };
-    QUEUES.lock().push(raw.cast_mut(), false);
+    local().queues.lock().push(raw.cast_mut(), false);
     let running = super::thread::current_inner();
     if thread.priority > running.priority || is_idle(running) {
         percpu::set_need_resched(1);
@@ -178,13 +196,13 @@ pub fn wake(thread: &ThreadInner) {
 }
 
 fn is_idle(thread: &ThreadInner) -> bool {
-    core::ptr::eq(thread, LOCAL.idle.load(Ordering::Relaxed))
+    core::ptr::eq(thread, local().idle.load(Ordering::Relaxed))
 }
 
 /// Called when a quantum is over: another thread of the same priority may run.
 pub fn quantum_over() {
     let running = super::thread::current_inner();
-    let waiting = QUEUES.lock().top().is_some_and(|top| top >= usize::from(running.priority));
+    let waiting = local().queues.lock().top().is_some_and(|top| top >= usize::from(running.priority));
     if waiting {
         percpu::set_need_resched(1);
         percpu::set_return_work(1);
@@ -231,7 +249,7 @@ pub fn exit_current() -> ! {
 /// Keeps a thread from ever running again, once it has left the processor.
 pub fn stop(thread: &ThreadInner) {
     let queued = {
-        let mut queues = QUEUES.lock();
+        let mut queues = local().queues.lock();
         thread.state.store(state::DEAD, Ordering::SeqCst);
         queues.remove(thread)
     };
@@ -246,7 +264,7 @@ fn switch_away(requeue: Option<bool>) {
     let _interrupts = InterruptsOff::enter();
     let old = percpu::current() as *mut ThreadInner;
     let (next, shared) = {
-        let mut queues = QUEUES.lock();
+        let mut queues = local().queues.lock();
         percpu::set_need_resched(0);
         if let Some(front) = requeue {
             // SAFETY: the running thread is kept by its processor's reference.
@@ -293,7 +311,7 @@ fn next_live(queues: &mut RunQueues) -> *mut ThreadInner {
         // SAFETY: as above. If the task was reaped meanwhile, this frees the thread: plain memory of the core.
         unsafe { Arc::decrement_strong_count(thread) };
     }
-    let idle = LOCAL.idle.load(Ordering::Relaxed);
+    let idle = local().idle.load(Ordering::Relaxed);
     // SAFETY: the idle thread lives for ever; one reference per time it is current.
     unsafe { Arc::increment_strong_count(idle) };
     idle
@@ -322,9 +340,9 @@ unsafe fn switch_to(next: *mut ThreadInner, old: *mut ThreadInner) {
         percpu::set_kernel_rsp((*next).stack_top);
         percpu::set_stack_floor((*next).stack_floor);
         percpu::set_cooperative(u32::from(!(*next).task.is_server()));
-        LOCAL.segments.set_kernel_stack((*next).stack_top);
+        local().segments.set_kernel_stack((*next).stack_top);
         load_user_state(&*next);
-        LOCAL.left.store(old, Ordering::Relaxed);
+        local().left.store(old, Ordering::Relaxed);
         context::switch((*old).saved_rsp.get(), *(*next).saved_rsp.get());
     }
     after_switch();
@@ -332,7 +350,7 @@ unsafe fn switch_to(next: *mut ThreadInner, old: *mut ThreadInner) {
 
 /// First thing on the new stack: the thread that was left may now be loaded elsewhere, or freed.
 pub fn after_switch() {
-    let left = LOCAL.left.swap(null_mut(), Ordering::Relaxed);
+    let left = local().left.swap(null_mut(), Ordering::Relaxed);
     if left.is_null() {
         return;
     }
@@ -359,21 +377,21 @@ fn refresh_work() {
 
 fn account(old: &ThreadInner) {
     let now = cpu::tsc();
-    let cycles = now.wrapping_sub(LOCAL.since.swap(now, Ordering::Relaxed));
+    let cycles = now.wrapping_sub(local().since.swap(now, Ordering::Relaxed));
     old.cycles.fetch_add(cycles, Ordering::Relaxed);
     old.task.charge(cycles);
 }
 
 /// Cycles since the running thread was switched to.
 pub fn cycles_of_current() -> u64 {
-    cpu::tsc().wrapping_sub(LOCAL.since.load(Ordering::Relaxed))
+    cpu::tsc().wrapping_sub(local().since.load(Ordering::Relaxed))
 }
 
 /// Puts the user registers of a program thread in place, if they are not there already.
 fn load_user_state(next: &ThreadInner) {
     let Some(user) = &next.user else { return };
     let raw = core::ptr::from_ref(next).cast_mut();
-    let owner = LOCAL.vector_owner.swap(raw, Ordering::Relaxed);
+    let owner = local().vector_owner.swap(raw, Ordering::Relaxed);
     if owner != raw {
         // SAFETY: an owner is forgotten before it is freed.
         if let Some(old) = unsafe { owner.as_ref() }.and_then(|old| old.user.as_ref()) {
@@ -381,7 +399,7 @@ fn load_user_state(next: &ThreadInner) {
         }
         user.vector.borrow().restore();
     }
-    let owner = LOCAL.bases_owner.swap(raw, Ordering::Relaxed);
+    let owner = local().bases_owner.swap(raw, Ordering::Relaxed);
     if owner != raw {
         // SAFETY: as above.
         if let Some(old) = unsafe { owner.as_ref() }.and_then(|old| old.user.as_ref()) {
@@ -395,15 +413,15 @@ fn load_user_state(next: &ThreadInner) {
 
 /// A dying thread's user registers are nobody's.
 fn forget_registers(thread: *mut ThreadInner) {
-    let _ = LOCAL.vector_owner.compare_exchange(thread, null_mut(), Ordering::Relaxed, Ordering::Relaxed);
-    let _ = LOCAL.bases_owner.compare_exchange(thread, null_mut(), Ordering::Relaxed, Ordering::Relaxed);
+    let _ = local().vector_owner.compare_exchange(thread, null_mut(), Ordering::Relaxed, Ordering::Relaxed);
+    let _ = local().bases_owner.compare_exchange(thread, null_mut(), Ordering::Relaxed, Ordering::Relaxed);
 }
 
 /// Stores the running program thread's vector registers into its image.
 pub fn save_vector_state() {
     let me = super::thread::current_inner();
     if let Some(user) = &me.user
-        && core::ptr::eq(LOCAL.vector_owner.load(Ordering::Relaxed), me)
+        && core::ptr::eq(local().vector_owner.load(Ordering::Relaxed), me)
     {
         user.vector.borrow_mut().save();
     }
@@ -443,7 +461,7 @@ pub fn set_gs_base(address: u64) {
 pub fn idle_loop() -> ! {
     loop {
         cpu::disable_interrupts();
-        let ready = QUEUES.lock().occupied != 0;
+        let ready = local().queues.lock().occupied != 0;
         if ready {
             switch_away(Some(false));
         } else {

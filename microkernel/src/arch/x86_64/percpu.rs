@@ -121,6 +121,10 @@ macro_rules! writer {
 }
 
 reader! {
+    /// Address of this processor's data.
+    this, this, u64, "r"
+}
+reader! {
     /// Nesting of core sections.
     core_depth, core_depth, u32, "e"
 }
