@@ -50,7 +50,7 @@ impl Mm {
             let plan = self.plan(&mut self.lock(), page, wanted)?;
             match plan {
                 Plan::Done => return Ok(()),
-                Plan::Reclaim => drop(zeroed_frame().ok_or(FaultError::NoMemory)?),
+                Plan::Reclaim => make_room().ok_or(FaultError::NoMemory)?,
                 Plan::Fetch { file, index, shared } => {
                     if self.fetch(page, wanted, &file, index, shared)? {
                         return Ok(());
@@ -203,6 +203,13 @@ impl Mm {
             }
         }
     }
+}
+
+/// Frees what entering one page takes: the page and page tables of three levels. Fewer would be reclaimed, used up half
+/// way and given back for ever. `None`: there is not so much left.
+fn make_room() -> Option<()> {
+    let room: [Option<Frame>; 4] = core::array::from_fn(|_| zeroed_frame());
+    room.iter().all(Option::is_some).then_some(())
 }
 
 /// Bytes looked at around a file fault (Linux: `fault_around_bytes`).
