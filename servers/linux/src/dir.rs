@@ -179,7 +179,8 @@ pub(crate) fn mknod(cx: &mut Context, path: u64, mode: u32, device: u64) -> SysR
 
 /// Makes the name of a socket (bind(2) of `AF_UNIX`). Errors: `EADDRINUSE`, those of resolution.
 pub(crate) fn make_socket(files: &Files, path: &[u8]) -> Result<Place> {
-    let spot = spot(files, at::FDCWD, path).map_err(|errno| if errno == Errno::EEXIST { Errno::EADDRINUSE } else { errno })?;
+    let spot =
+        spot(files, at::FDCWD, path).map_err(|errno| if errno == Errno::EEXIST { Errno::EADDRINUSE } else { errno })?;
     let mode = files.masked(0o777);
     match create(files, &spot, Kind::Socket, |dir| dir.mknod(&spot.name, Kind::Socket, mode, 0)) {
         Ok(_) => files.find(&spot.dir, &spot.name, Last::Stay),

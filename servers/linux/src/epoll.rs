@@ -244,12 +244,8 @@ fn epoll_of(file: &OpenFile) -> Result<Arc<Epoll>> {
 }
 
 fn add(set: &Arc<Epoll>, file: &Arc<OpenFile>, key: Key, wanted: Events, data: u64) -> SysResult {
-    const WITH_EXCLUSIVE: Events = Events::IN
-        .union(Events::OUT)
-        .union(ALWAYS)
-        .union(Events::WAKEUP)
-        .union(Events::EDGE)
-        .union(Events::EXCLUSIVE);
+    const WITH_EXCLUSIVE: Events =
+        Events::IN.union(Events::OUT).union(ALWAYS).union(Events::WAKEUP).union(Events::EDGE).union(Events::EXCLUSIVE);
     let exclusive = wanted.contains(Events::EXCLUSIVE);
     let nested = file.is::<Epoll>();
     if exclusive && (nested.is_some() || !WITH_EXCLUSIVE.contains(wanted)) {

@@ -381,7 +381,9 @@ pub(crate) fn memfd_create(cx: &mut Context, name: u64, flags: u32) -> SysResult
     const NOEXEC_SEAL: u32 = 8;
     const EXEC: u32 = 0x10;
     const NAME_MAX: usize = 249;
-    if flags & !(CLOEXEC | ALLOW_SEALING | NOEXEC_SEAL | EXEC) != 0 || flags & (NOEXEC_SEAL | EXEC) == NOEXEC_SEAL | EXEC {
+    if flags & !(CLOEXEC | ALLOW_SEALING | NOEXEC_SEAL | EXEC) != 0
+        || flags & (NOEXEC_SEAL | EXEC) == NOEXEC_SEAL | EXEC
+    {
         return Err(Errno::EINVAL);
     }
     let name = user::read_cstr(name, NAME_MAX + 1)?.ok_or(Errno::EINVAL)?;

@@ -137,7 +137,6 @@ impl Bytes {
         }
         Ok(done)
     }
-
 }
 
 /// What both ends share.

@@ -98,8 +98,10 @@ fn wait_for_any(
 fn poll_until(cx: &Context, addr: u64, count: u64, deadline_ns: Option<u64>) -> SysResult {
     let count = usize::try_from(count).ok().filter(|&count| count <= cx.process.fs.limit()).ok_or(Errno::EINVAL)?;
     let mut polled: Vec<PollFd> = user::read_array(addr, count)?;
-    let files: Vec<Option<Arc<OpenFile>>> =
-        polled.iter().map(|entry| cx.process.fs.table.get(entry.fd).ok().filter(|file| file.usable().is_ok())).collect();
+    let files: Vec<Option<Arc<OpenFile>>> = polled
+        .iter()
+        .map(|entry| cx.process.fs.table.get(entry.fd).ok().filter(|file| file.usable().is_ok()))
+        .collect();
     let wanted: Vec<Events> =
         polled.iter().map(|entry| Events::from_bits_retain(u32::from(entry.events.cast_unsigned()))).collect();
     let ready = wait_for_any(cx, &files, &wanted, deadline_ns, || {
@@ -222,7 +224,15 @@ pub(crate) fn select(cx: &mut Context, count: i32, read: u64, write: u64, except
 }
 
 /// pselect6(2): the sixth argument points to the mask's address and size.
-pub(crate) fn pselect6(cx: &mut Context, count: i32, read: u64, write: u64, except: u64, timeout: u64, mask: u64) -> SysResult {
+pub(crate) fn pselect6(
+    cx: &mut Context,
+    count: i32,
+    read: u64,
+    write: u64,
+    except: u64,
+    timeout: u64,
+    mask: u64,
+) -> SysResult {
     let deadline = deadline_of_timespec(timeout)?;
     let [mask, size]: [u64; 2] = if mask == 0 { [0, 0] } else { user::read_struct(mask)? };
     let masked = TemporaryMask::read(cx, mask, usize::try_from(size).unwrap_or(usize::MAX))?;
@@ -230,4 +240,3 @@ pub(crate) fn pselect6(cx: &mut Context, count: i32, read: u64, write: u64, exce
     write_left(timeout, deadline, |ns| Timespec::from_ns(ns).to_bytes());
     masked.end(cx, outcome)
 }
-

@@ -111,7 +111,15 @@ mod rwf {
 }
 
 /// preadv2(2); offset -1 means the position.
-pub(crate) fn preadv2(cx: &mut Context, fd: i32, vectors: u64, count: usize, offset: i64, _high: u64, flags: u32) -> SysResult {
+pub(crate) fn preadv2(
+    cx: &mut Context,
+    fd: i32,
+    vectors: u64,
+    count: usize,
+    offset: i64,
+    _high: u64,
+    flags: u32,
+) -> SysResult {
     if flags & !(rwf::HIPRI | rwf::DSYNC | rwf::SYNC | rwf::NOWAIT) != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
@@ -131,7 +139,15 @@ pub(crate) fn preadv2(cx: &mut Context, fd: i32, vectors: u64, count: usize, off
 }
 
 /// pwritev2(2); offset -1 means the position.
-pub(crate) fn pwritev2(cx: &mut Context, fd: i32, vectors: u64, count: usize, offset: i64, _high: u64, flags: u32) -> SysResult {
+pub(crate) fn pwritev2(
+    cx: &mut Context,
+    fd: i32,
+    vectors: u64,
+    count: usize,
+    offset: i64,
+    _high: u64,
+    flags: u32,
+) -> SysResult {
     if flags & !(rwf::HIPRI | rwf::DSYNC | rwf::SYNC | rwf::APPEND) != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
@@ -250,7 +266,15 @@ pub(crate) fn sendfile(cx: &mut Context, out: i32, input: i32, offset: u64, coun
 }
 
 /// splice(2): one side is a pipe.
-pub(crate) fn splice(cx: &mut Context, input: i32, in_offset: u64, out: i32, out_offset: u64, len: usize, flags: u32) -> SysResult {
+pub(crate) fn splice(
+    cx: &mut Context,
+    input: i32,
+    in_offset: u64,
+    out: i32,
+    out_offset: u64,
+    len: usize,
+    flags: u32,
+) -> SysResult {
     if flags & !0xf != 0 {
         return Err(Errno::EINVAL);
     }
@@ -271,7 +295,15 @@ pub(crate) fn splice(cx: &mut Context, input: i32, in_offset: u64, out: i32, out
 }
 
 /// copy_file_range(2).
-pub(crate) fn copy_file_range(cx: &mut Context, input: i32, in_offset: u64, out: i32, out_offset: u64, len: usize, flags: u32) -> SysResult {
+pub(crate) fn copy_file_range(
+    cx: &mut Context,
+    input: i32,
+    in_offset: u64,
+    out: i32,
+    out_offset: u64,
+    len: usize,
+    flags: u32,
+) -> SysResult {
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
@@ -292,4 +324,3 @@ pub(crate) fn copy_file_range(cx: &mut Context, input: i32, in_offset: u64, out:
     let len = len.min(linux_abi::file::RW_MAX);
     Ok(transfer(cx, (&from, side(in_offset)?), (&to, side(out_offset)?), len)? as u64)
 }
-

@@ -54,7 +54,8 @@ impl File for SignalFd {
             return Err(Errno::EINVAL);
         }
         let queue = &process().fs.signal_queue;
-        let mut next = patiently(cx, patience, queue, READABLE, || signal::take_pending(cx, self.wanted()).map(Ok)).map(Some)?;
+        let mut next =
+            patiently(cx, patience, queue, READABLE, || signal::take_pending(cx, self.wanted()).map(Ok)).map(Some)?;
         let start = sink.done();
         while let Some(info) = next.take() {
             sink.put(&record(&info))?;

@@ -84,14 +84,27 @@ fn answer(node: &Arc<dyn Node>, addr: u64) -> SysResult {
     Ok(0)
 }
 
+/// Attributes of what a path names. A file of the host may go between the walk and the question: then Linux walks once more.
+fn stat_path(cx: &Context, dirfd: i32, path: u64, flags: u32) -> Result<Stat> {
+    match stat_of(&target(cx, dirfd, path, flags)?.node) {
+        Err(Errno::ESTALE) => stat_of(&target(cx, dirfd, path, flags)?.node),
+        outcome => outcome,
+    }
+}
+
+fn answer_path(cx: &Context, dirfd: i32, path: u64, flags: u32, addr: u64) -> SysResult {
+    user::write_struct(addr, &stat_path(cx, dirfd, path, flags)?)?;
+    Ok(0)
+}
+
 /// stat(2).
 pub(crate) fn stat(cx: &mut Context, path: u64, addr: u64) -> SysResult {
-    answer(&target(cx, at::FDCWD, path, 0)?.node, addr)
+    answer_path(cx, at::FDCWD, path, 0, addr)
 }
 
 /// lstat(2).
 pub(crate) fn lstat(cx: &mut Context, path: u64, addr: u64) -> SysResult {
-    answer(&target(cx, at::FDCWD, path, at::SYMLINK_NOFOLLOW)?.node, addr)
+    answer_path(cx, at::FDCWD, path, at::SYMLINK_NOFOLLOW, addr)
 }
 
 /// fstat(2).
@@ -107,7 +120,7 @@ pub(crate) fn newfstatat(cx: &mut Context, dirfd: i32, path: u64, addr: u64, fla
     if flags & !(at::SYMLINK_NOFOLLOW | at::NO_AUTOMOUNT | at::EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
-    answer(&target(cx, dirfd, path, flags)?.node, addr)
+    answer_path(cx, dirfd, path, flags, addr)
 }
 
 /// Major and minor part of a device number in the layout of stat(2).
@@ -129,8 +142,7 @@ pub(crate) fn statx(cx: &mut Context, dirfd: i32, path: u64, flags: u32, mask: u
     if flags & !(at::SYMLINK_NOFOLLOW | at::NO_AUTOMOUNT | at::EMPTY_PATH | at::STATX_SYNC_TYPE) != 0 {
         return Err(Errno::EINVAL);
     }
-    let node = target(cx, dirfd, path, flags)?.node;
-    let stat = stat_of(&node)?;
+    let stat = stat_path(cx, dirfd, path, flags)?;
     let ((rdev_major, rdev_minor), (dev_major, dev_minor)) = (split(stat.rdev), split(stat.dev));
     let full = Statx {
         mask: BASIC_STATS,
@@ -158,7 +170,10 @@ pub(crate) fn statx(cx: &mut Context, dirfd: i32, path: u64, flags: u32, mask: u
 fn check_access(target: &Target, mode: u32) -> SysResult {
     const EXECUTE: u32 = 1;
     const WRITE: u32 = 2;
-    if mode & WRITE != 0 && target.node.volume().read_only() && matches!(target.node.kind(), Kind::File | Kind::Directory) {
+    if mode & WRITE != 0
+        && target.node.volume().read_only()
+        && matches!(target.node.kind(), Kind::File | Kind::Directory)
+    {
         return Err(Errno::EROFS);
     }
     // The program is root: everything is allowed but to execute a file without any execute bit.
@@ -297,9 +312,7 @@ fn wanted_time(spec: Timespec) -> Result<Option<SetTime>> {
     match spec.nanoseconds {
         UTIME_NOW => Ok(Some(SetTime::Now)),
         UTIME_OMIT => Ok(None),
-        0..=999_999_999 => {
-            Ok(Some(SetTime::To(Time { seconds: spec.seconds, nanoseconds: spec.nanoseconds as u32 })))
-        }
+        0..=999_999_999 => Ok(Some(SetTime::To(Time { seconds: spec.seconds, nanoseconds: spec.nanoseconds as u32 }))),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -319,11 +332,8 @@ pub(crate) fn utimensat(cx: &mut Context, dirfd: i32, path: u64, times: u64, fla
     if flags & !(at::SYMLINK_NOFOLLOW | at::EMPTY_PATH) != 0 {
         return Err(Errno::EINVAL);
     }
-    let target = if path == 0 && dirfd != at::FDCWD {
-        by_open_descriptor(cx, dirfd)?
-    } else {
-        target(cx, dirfd, path, flags)?
-    };
+    let target =
+        if path == 0 && dirfd != at::FDCWD { by_open_descriptor(cx, dirfd)? } else { target(cx, dirfd, path, flags)? };
     change(&target, &AttrChange { atime, mtime, ..AttrChange::default() }).map(|_| 0)
 }
 
@@ -334,7 +344,9 @@ fn set_timevals(cx: &Context, dirfd: i32, path: u64, times: u64) -> SysResult {
     } else {
         let pair: [Timeval; 2] = user::read_struct(times)?;
         let convert = |value: Timeval| match value.microseconds {
-            0..=999_999 => Ok(SetTime::To(Time { seconds: value.seconds, nanoseconds: value.microseconds as u32 * 1000 })),
+            0..=999_999 => {
+                Ok(SetTime::To(Time { seconds: value.seconds, nanoseconds: value.microseconds as u32 * 1000 }))
+            }
             _ => Err(Errno::EINVAL),
         };
         (convert(pair[0])?, convert(pair[1])?)
@@ -365,4 +377,3 @@ pub(crate) fn utime(cx: &mut Context, path: u64, times: u64) -> SysResult {
     let target = target(cx, at::FDCWD, path, 0)?;
     change(&target, &AttrChange { atime: Some(atime), mtime: Some(mtime), ..AttrChange::default() }).map(|_| 0)
 }
-

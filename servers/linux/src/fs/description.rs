@@ -156,7 +156,14 @@ impl OpenFile {
     /// A description of `file` with the flags of open(2).
     pub(crate) fn new(file: Arc<dyn File>, flags: OpenFlags, place: Option<Place>) -> Arc<Self> {
         let flags = AtomicU32::new(flags.difference(TRANSIENT).bits());
-        Arc::new(Self { file, place, flags, position: AtomicU64::new(0), gate: Gate::new(), watchers: Mutex::default() })
+        Arc::new(Self {
+            file,
+            place,
+            flags,
+            position: AtomicU64::new(0),
+            gate: Gate::new(),
+            watchers: Mutex::default(),
+        })
     }
 
     /// What was opened.

@@ -137,6 +137,7 @@ impl Inode {
         }
         let size = if state.pages.dirty_count() > 0 { attr.size.max(state.attr.size) } else { attr.size };
         state.attr = Attr { size, ..*attr };
+        state.stale = false;
     }
 
     /// Attributes for stat(2), asking through `handle` where those at hand may be old.
@@ -160,8 +161,11 @@ impl Inode {
     pub(super) fn merge(&self, attr: &Attr) {
         let mut state = self.state.lock();
         let ours = state.pages.dirty_count() > 0 || state.longer_here;
-        let (size, mtime, ctime) =
-            if ours { (state.attr.size, state.attr.mtime, state.attr.ctime) } else { (attr.size, attr.mtime, attr.ctime) };
+        let (size, mtime, ctime) = if ours {
+            (state.attr.size, state.attr.mtime, state.attr.ctime)
+        } else {
+            (attr.size, attr.mtime, attr.ctime)
+        };
         state.attr = Attr { size, mtime, ctime, ..*attr };
         state.stale = false;
     }

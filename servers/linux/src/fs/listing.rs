@@ -6,8 +6,8 @@
 
 use super::description::{File, Patience};
 use super::names::Place;
-use super::transfer::Sink;
 use super::node::{Entry, Kind, Node, Result, mode_bits};
+use super::transfer::Sink;
 use crate::context::Context;
 use alloc::sync::Arc;
 use core::any::Any;

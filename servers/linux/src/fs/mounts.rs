@@ -100,7 +100,6 @@ pub(super) fn start_write_back() -> Result<()> {
     thread::spawn_kernel("linux-writeback", PRIORITY, write_back_forever, 0).map(drop).map_err(|_| Errno::ENOMEM)
 }
 
-
 fn write_back_forever(_: usize) {
     loop {
         let deadline = microkernel::time::now_ns().saturating_add(INTERVAL_NS);

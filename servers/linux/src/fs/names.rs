@@ -64,7 +64,13 @@ static KEPT: AtomicUsize = AtomicUsize::new(0);
 const MOST_KEPT: usize = 32_768;
 
 impl Dentry {
-    fn build(volume: Arc<dyn Volume>, kind: Kind, link: Link, node: Option<Arc<dyn Node>>, covers: Option<Place>) -> Place {
+    fn build(
+        volume: Arc<dyn Volume>,
+        kind: Kind,
+        link: Link,
+        node: Option<Arc<dyn Node>>,
+        covers: Option<Place>,
+    ) -> Place {
         Arc::new(Self {
             volume,
             kind,

@@ -24,7 +24,8 @@ fn clean(flags: OpenFlags) -> Result<OpenFlags> {
         return Ok(flags.intersection(WITH_PATH));
     }
     if flags.contains(OpenFlags::TMPFILE) {
-        let valid = flags.contains(OpenFlags::DIRECTORY) && flags.access_mode() != 0 && !flags.contains(OpenFlags::CREATE);
+        let valid =
+            flags.contains(OpenFlags::DIRECTORY) && flags.access_mode() != 0 && !flags.contains(OpenFlags::CREATE);
         return if valid { Err(Errno::EOPNOTSUPP) } else { Err(Errno::EINVAL) };
     }
     if flags.contains(OpenFlags::CREATE | OpenFlags::DIRECTORY) {

@@ -6,8 +6,8 @@
 use super::description::File;
 use super::inode::Inode;
 use super::node::{Access, Attr, AttrChange, Entry, Kind, Node, RenameFlags, Result, Volume, Walked};
-use super::server::{Handle, LEASE, Lend, Server, frame};
 use super::served_file::ServedFile;
+use super::server::{Handle, LEASE, Lend, Server, frame};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
@@ -77,7 +77,13 @@ impl ServedNode {
         Self::build(server, server.clone(), handle, &attr, None)
     }
 
-    fn build(server: &Arc<Server>, volume: Arc<dyn Volume>, handle: Handle, attr: &Attr, opened: Option<Access>) -> Arc<dyn Node> {
+    fn build(
+        server: &Arc<Server>,
+        volume: Arc<dyn Volume>,
+        handle: Handle,
+        attr: &Attr,
+        opened: Option<Access>,
+    ) -> Arc<dyn Node> {
         let inode = server.inode(attr);
         Arc::new(Self {
             volume,
@@ -258,8 +264,7 @@ impl Node for ServedNode {
     fn symlink(&self, link_name: &[u8], target: &[u8]) -> Result<Arc<dyn Node>> {
         self.changeable()?;
         let target_len = u16::try_from(target.len()).map_err(|_| Errno::ENAMETOOLONG)?;
-        let request =
-            fs::Symlink { dir: self.handle.file(), name: name(link_name)?, target_len, target: LEASE };
+        let request = fs::Symlink { dir: self.handle.file(), name: name(link_name)?, target_len, target: LEASE };
         let node = self.server.call_with(request, &staged(target)?, 0, target.len(), Lend::ToTake)?;
         self.inode.make_stale();
         Ok(self.adopt(node, None))

@@ -87,7 +87,14 @@ impl Server {
     }
 
     /// One call with `frames` lent as [`LEASE`]: `len` bytes from byte `at` of the first, for the server to fill or to take from.
-    pub(crate) fn call_with<'a, T, C>(&self, call: C, frames: &[Frame], at: usize, len: usize, direction: Lend) -> Result<T>
+    pub(crate) fn call_with<'a, T, C>(
+        &self,
+        call: C,
+        frames: &[Frame],
+        at: usize,
+        len: usize,
+        direction: Lend,
+    ) -> Result<T>
     where
         C: Call<'a, Protocol = Fs, Reply = fs::Result<T>>,
     {

@@ -5,7 +5,9 @@
 
 use super::description::File;
 use super::names::Place;
-use super::node::{Access, Attr, AttrChange, Coherence, Entry, Kind, Node, Result, Volume, VolumeInfo, now, plain_attr};
+use super::node::{
+    Access, Attr, AttrChange, Coherence, Entry, Kind, Node, Result, Volume, VolumeInfo, now, plain_attr,
+};
 use super::transfer::{Sink, Source};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -254,4 +256,3 @@ impl File for TextFile {
         Ok(())
     }
 }
-

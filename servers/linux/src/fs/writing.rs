@@ -307,7 +307,7 @@ impl Inode {
 
     /// Write on a shared volume: staged in fresh frames, sent at once, and put into the pages that are held.
     fn write_through(self: &Arc<Self>, handle: &Arc<Handle>, at: At, source: &mut Source) -> Result<(usize, u64)> {
-        let start = source.done();
+        let mut sent = 0;
         let mut end = None;
         let result = loop {
             if source.remaining() == 0 {
@@ -321,20 +321,19 @@ impl Inode {
             let offset = match (at, end) {
                 (At::Offset(first), None) => first,
                 (_, Some(end)) => end,
-                (At::End, None) => {
-                    let attr = handle.server().call(fs::GetAttr { node: handle.file() })?;
-                    attr.size
-                }
+                (At::End, None) => handle.server().call(fs::GetAttr { node: handle.file() })?.size,
             };
             if offset.checked_add(len as u64).is_none_or(|end| end > MOST_BYTES) {
                 break Err(Errno::EFBIG);
             }
             if let Err(errno) = self.send_staged(handle, offset, &frames, len) {
-                return Err(errno);
+                break Err(errno);
             }
+            sent += len;
             end = Some(offset + len as u64);
         };
-        let count = partial(source.done() - start, result)?;
+        // What was staged and not sent does not count.
+        let count = partial(sent, result)?;
         Ok((count, end.unwrap_or(0)))
     }
 

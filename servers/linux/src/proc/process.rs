@@ -21,7 +21,7 @@ use linux_abi::process::rlimit;
 /// Ticks of a second in `/proc` (`USER_HZ`).
 pub(super) const TICKS: u64 = 100;
 
-static FD_LINK: Item = Item::Magic(|fd| descriptor_place(fd));
+static FD_LINK: Item = Item::Magic(descriptor_place);
 static FD_INFO: Item = Item::Text(fd_info);
 static TASK: Item = Item::Directory(TASK_ENTRIES);
 
@@ -162,7 +162,8 @@ fn stat(tid: u64) -> Result<Vec<u8>> {
     let ticks = cpu_ns / (1_000_000_000 / TICKS);
     let threads = process().threads.count();
     // Fields in the order of proc_pid_stat(5); what the VM has no counterpart of is 0.
-    let mut text = format!("{tid} ({}) R 0 {PID} {PID} 0 -1 4194560 0 0 0 0 {ticks} 0 0 0 20 0 {threads} 0 1 ", name_of(&thread));
+    let mut text =
+        format!("{tid} ({}) R 0 {PID} {PID} 0 -1 4194560 0 0 0 0 {ticks} 0 0 0 20 0 {threads} 0 1 ", name_of(&thread));
     let _ = write!(text, "{mapped} {resident} {} ", u64::MAX);
     text.push_str("1 1 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
     Ok(text.into_bytes())
@@ -182,19 +183,29 @@ fn status(tid: u64) -> Result<Vec<u8>> {
     let _ = write!(text, "Tgid:\t{PID}\nNgid:\t0\nPid:\t{}\nPPid:\t0\nTracerPid:\t0\n", thread.tid);
     let _ = write!(text, "Uid:\t{uid}\t{euid}\t{suid}\t{euid}\nGid:\t{gid}\t{egid}\t{sgid}\t{egid}\n");
     let _ = write!(text, "FDSize:\t{}\nGroups:\t\n", process.fs.table.capacity());
-    for (name, bytes) in [("VmPeak", mapped), ("VmSize", mapped), ("VmHWM", resident), ("VmRSS", resident), ("VmData", data)] {
+    for (name, bytes) in
+        [("VmPeak", mapped), ("VmSize", mapped), ("VmHWM", resident), ("VmRSS", resident), ("VmData", data)]
+    {
         let _ = writeln!(text, "{name}:\t{:8} kB", bytes / 1024);
     }
     let _ = write!(text, "VmSwap:\t       0 kB\nThreads:\t{}\n", process.threads.count());
     let queued = process.identity.limit(rlimit::SIGPENDING);
     let _ = writeln!(text, "SigQ:\t0/{queued}");
-    for (name, set) in [("SigPnd", own), ("ShdPnd", shared), ("SigBlk", blocked), ("SigIgn", ignored), ("SigCgt", caught)] {
+    for (name, set) in
+        [("SigPnd", own), ("ShdPnd", shared), ("SigBlk", blocked), ("SigIgn", ignored), ("SigCgt", caught)]
+    {
         let _ = writeln!(text, "{name}:\t{:016x}", set.0);
     }
     text.push_str("CapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t000001ffffffffff\n");
     text.push_str("CapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t0\n");
-    let _ = write!(text, "Cpus_allowed:\t{mask:x}\nCpus_allowed_list:\t{}", String::from_utf8_lossy(&super::system::cpu_range()));
-    text.push_str("Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n");
+    let _ = write!(
+        text,
+        "Cpus_allowed:\t{mask:x}\nCpus_allowed_list:\t{}",
+        String::from_utf8_lossy(&super::system::cpu_range())
+    );
+    text.push_str(
+        "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
+    );
     Ok(text.into_bytes())
 }
 

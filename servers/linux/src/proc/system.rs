@@ -179,18 +179,24 @@ pub(super) const SYSCTL: Item = Item::Directory(&[
     (
         "net",
         Item::Directory(&[
-            ("core", Item::Directory(&[
-                ("somaxconn", Item::Setting(|_| Ok(b"4096\n".to_vec()), accepted)),
-                ("rmem_max", Item::Text(|_| Ok(b"212992\n".to_vec()))),
-                ("wmem_max", Item::Text(|_| Ok(b"212992\n".to_vec()))),
-            ])),
-            ("ipv4", Item::Directory(&[
-                ("ip_local_port_range", Item::Text(|_| Ok(b"32768\t60999\n".to_vec()))),
-                ("tcp_fin_timeout", Item::Text(|_| Ok(b"60\n".to_vec()))),
-                ("tcp_keepalive_time", Item::Text(|_| Ok(b"7200\n".to_vec()))),
-                ("tcp_rmem", Item::Text(|_| Ok(b"4096\t131072\t6291456\n".to_vec()))),
-                ("tcp_wmem", Item::Text(|_| Ok(b"4096\t16384\t4194304\n".to_vec()))),
-            ])),
+            (
+                "core",
+                Item::Directory(&[
+                    ("somaxconn", Item::Setting(|_| Ok(b"4096\n".to_vec()), accepted)),
+                    ("rmem_max", Item::Text(|_| Ok(b"212992\n".to_vec()))),
+                    ("wmem_max", Item::Text(|_| Ok(b"212992\n".to_vec()))),
+                ]),
+            ),
+            (
+                "ipv4",
+                Item::Directory(&[
+                    ("ip_local_port_range", Item::Text(|_| Ok(b"32768\t60999\n".to_vec()))),
+                    ("tcp_fin_timeout", Item::Text(|_| Ok(b"60\n".to_vec()))),
+                    ("tcp_keepalive_time", Item::Text(|_| Ok(b"7200\n".to_vec()))),
+                    ("tcp_rmem", Item::Text(|_| Ok(b"4096\t131072\t6291456\n".to_vec()))),
+                    ("tcp_wmem", Item::Text(|_| Ok(b"4096\t16384\t4194304\n".to_vec()))),
+                ]),
+            ),
         ]),
     ),
 ]);
