@@ -3,7 +3,6 @@
 use super::stream::{PAGES, Phase, Stream};
 use super::wire::Wire;
 use super::{errno, patiently, settings, standing};
-use crate::block::{bits, wait_restartable};
 use crate::context::Context;
 use crate::fs::description::Patience;
 use crate::fs::node::Result;
@@ -13,11 +12,7 @@ use crate::wait::WRITABLE;
 use core::sync::atomic::Ordering;
 use linux_abi::Errno;
 use linux_abi::socket::number::AF_UNSPEC;
-use microkernel::time::now_ns;
 use protocol::net::{Connect, Endpoint};
-
-/// Until the next try when too many handshakes are under way.
-const RETRY_NS: u64 = 2_000_000;
 
 /// Connects. Errors: `EISCONN`, `EALREADY`, `EINPROGRESS`, those of the handshake, `EINTR`.
 pub(super) fn connect(stream: &Stream, cx: &Context, patience: Patience, bytes: &[u8]) -> Result<()> {
@@ -26,18 +21,7 @@ pub(super) fn connect(stream: &Stream, cx: &Context, patience: Patience, bytes: 
         Some(AF_UNSPEC) => return disconnect(stream),
         Some(_) => {}
     }
-    let begun = loop {
-        match advance(stream, bytes) {
-            // Too many handshakes at a time: others end soon.
-            Err(Errno::EAGAIN) if patience == Patience::Wait => {
-                wait_restartable(cx, bits::QUEUE, Some(now_ns() + RETRY_NS))?;
-            }
-            outcome => match outcome? {
-                None => return Ok(()),
-                Some(begun) => break begun,
-            },
-        }
-    };
+    let Some(begun) = advance(stream, bytes)? else { return Ok(()) };
     if patience == Patience::Never {
         return Err(if begun { Errno::EINPROGRESS } else { Errno::EALREADY });
     }
@@ -83,7 +67,7 @@ fn await_outcome(stream: &Stream, cx: &Context) -> Result<()> {
     outcome
 }
 
-/// Starts the handshake. Errors: `EADDRNOTAVAIL`, `ENOBUFS`, `ENETDOWN`, `EAGAIN` (too many handshakes at a time).
+/// Starts the handshake. Errors: `EADDRNOTAVAIL`, `ENOBUFS`, `ENETDOWN`.
 fn begin(stream: &Stream, remote: Endpoint) -> Result<()> {
     let handle = stream.open()?;
     let socket = handle.number()?;
@@ -95,7 +79,7 @@ fn begin(stream: &Stream, remote: Endpoint) -> Result<()> {
     stream.shared.enter(Phase::Connecting);
     let call = Connect { socket, remote, rings: Some(rings) };
     let (shared, ends) = (stream.shared.clone(), stream.ends.clone());
-    let started = standing::stand(&stream.line, standing::MOST_FOR_CONNECT, call, attached, move |reply| {
+    standing::queue(&stream.line, call, attached, move |reply| {
         // Closed or dissolved meanwhile: the answer is of no interest.
         let before = {
             let mut phase = shared.phase.write();
@@ -117,12 +101,7 @@ fn begin(stream: &Stream, remote: Endpoint) -> Result<()> {
         drop(before);
         shared.common.queue.wake_all();
     });
-    if started {
-        return Ok(());
-    }
-    stream.shared.enter(Phase::Idle);
-    handle.number()?;
-    Err(Errno::EAGAIN)
+    Ok(())
 }
 
 /// `AF_UNSPEC`: dissolves the connection, with RST.

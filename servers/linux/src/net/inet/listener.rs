@@ -127,7 +127,7 @@ impl Listener {
         let (wire, rings, attached) = Wire::create(shared.clone(), self.pages.0, self.pages.1).ok()?;
         let me = self.me.clone();
         let line = self.line.clone();
-        standing::stand(&self.line, standing::MOST_FOR_ACCEPT, Accept { socket, rings }, attached, move |reply| {
+        standing::post(&self.line, Accept { socket, rings }, attached, move |reply| {
             let handle = reply.as_ref().ok().map(|accepted| Handle::new(&line, accepted.socket));
             if let Some(listener) = me.upgrade() {
                 listener.arrived(reply, handle, shared, wire);

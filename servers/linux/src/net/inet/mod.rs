@@ -18,6 +18,8 @@ use crate::errno::from_net;
 use crate::fs::node::Result;
 use crate::remote::Remote;
 use crate::wait::{WaitQueue, until};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicUsize;
@@ -25,6 +27,7 @@ use linux_abi::Errno;
 use linux_abi::file::Events;
 use linux_abi::socket::number as n;
 use protocol::net::{self, Error, Family, Kind, Net};
+use spin::Mutex;
 
 /// The way to server `net`. Cheap to clone.
 #[derive(Clone)]
@@ -32,12 +35,17 @@ pub(super) struct Line {
     remote: Remote<Net>,
     /// Standing calls under way: they must leave slots of the port free for others.
     standing: Arc<AtomicUsize>,
+    /// Handshakes that wait for others to end.
+    turns: Arc<Mutex<VecDeque<Turn>>>,
 }
+
+/// Starts a call.
+type Turn = Box<dyn FnOnce(&Line) + Send>;
 
 impl Line {
     /// Speaks over `remote`.
     pub(super) fn new(remote: Remote<Net>) -> Self {
-        Self { remote, standing: Arc::default() }
+        Self { remote, standing: Arc::default(), turns: Arc::default() }
     }
 
     /// The server.

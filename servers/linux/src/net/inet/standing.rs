@@ -3,19 +3,20 @@
 use super::Line;
 use crate::events::Sink;
 use crate::remote::{Attached, Remote, Token};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
-use protocol::Call;
+use protocol::{Call, MaybeGone};
 use protocol::net::Net;
 use spin::Mutex;
 
 /// Standing calls at which no more handshakes begin. The port of `net` has 256 slots; listeners must find some of them free, and the
 /// rest is for calls that are answered at once.
-pub(super) const MOST_FOR_CONNECT: usize = 128;
+const MOST_FOR_CONNECT: usize = 128;
 /// Standing calls at which a listener posts no more.
-pub(super) const MOST_FOR_ACCEPT: usize = 224;
+const MOST_FOR_ACCEPT: usize = 224;
 
 struct State<F> {
     /// Known only after the call was started; it may have ended before.
@@ -63,6 +64,7 @@ where
     }
 }
 
+/// `false`: it could not be sent.
 fn start<C, F>(remote: &Remote<Net>, call: C, attached: Vec<Attached>, then: F) -> bool
 where
     C: Call<'static, Protocol = Net> + 'static,
@@ -75,26 +77,66 @@ where
     true
 }
 
-/// Starts a call that may stand for long; `then` gets the reply, on the helper thread as a rule, and must not wait.
-///
-/// `false`: nobody serves, or `most` calls stand already.
-pub(super) fn stand<C, F>(line: &Line, most: usize, call: C, attached: Vec<Attached>, then: F) -> bool
+/// Starts a call that is counted while it stands.
+fn start_counted<C, F>(line: &Line, call: C, attached: Vec<Attached>, then: F) -> bool
 where
     C: Call<'static, Protocol = Net> + 'static,
     F: FnOnce(C::Reply) + Send + 'static,
 {
-    let standing = line.standing.clone();
-    if standing.fetch_add(1, Ordering::AcqRel) >= most {
-        standing.fetch_sub(1, Ordering::AcqRel);
-        return false;
-    }
-    let ended = standing.clone();
-    let started = start(&line.remote, call, attached, move |reply| {
-        ended.fetch_sub(1, Ordering::AcqRel);
+    line.standing.fetch_add(1, Ordering::SeqCst);
+    let ended = line.clone();
+    let finish = move |reply| {
+        ended.standing.fetch_sub(1, Ordering::SeqCst);
+        take_turns(&ended);
         then(reply);
-    });
+    };
+    let started = start::<C, _>(&line.remote, call, attached, finish);
     if !started {
-        standing.fetch_sub(1, Ordering::AcqRel);
+        line.standing.fetch_sub(1, Ordering::SeqCst);
     }
     started
+}
+
+/// Posts a call that may stand for long; `then` gets the reply, on the helper thread as a rule, and must not wait.
+///
+/// `false`: nobody serves, or too many calls stand already.
+pub(super) fn post<C, F>(line: &Line, call: C, attached: Vec<Attached>, then: F) -> bool
+where
+    C: Call<'static, Protocol = Net> + 'static,
+    F: FnOnce(C::Reply) + Send + 'static,
+{
+    line.standing.load(Ordering::SeqCst) < MOST_FOR_ACCEPT && start_counted(line, call, attached, then)
+}
+
+/// Has a call stand now, or when its turn comes; `then` is as in [`post`], and also hears that nobody serves.
+pub(super) fn queue<C, F>(line: &Line, call: C, attached: Vec<Attached>, then: F)
+where
+    C: Call<'static, Protocol = Net> + Send + 'static,
+    F: FnOnce(C::Reply) + Send + 'static,
+{
+    let turn = move |line: &Line| {
+        // Kept aside, as a call that cannot be sent takes its closure with it.
+        let then = Arc::new(Mutex::new(Some(then)));
+        let own = then.clone();
+        let started = start_counted(line, call, attached, move |reply| {
+            let then = own.lock().take();
+            if let Some(then) = then {
+                then(reply);
+            }
+        });
+        let then = if started { None } else { then.lock().take() };
+        if let Some(then) = then {
+            then(C::Reply::peer_gone());
+        }
+    };
+    line.turns.lock().push_back(Box::new(turn));
+    take_turns(line);
+}
+
+/// Starts calls that wait for their turn, as far as there is room. Every call that ends looks here again.
+fn take_turns(line: &Line) {
+    while line.standing.load(Ordering::SeqCst) < MOST_FOR_CONNECT {
+        let Some(turn) = line.turns.lock().pop_front() else { return };
+        turn(line);
+    }
 }
