@@ -94,7 +94,8 @@ fn read_rights(cx: &Context, header: &MsgHdr) -> Result<Vec<Arc<OpenFile>>> {
 }
 
 fn send_message(cx: &Context, held: &Held, header: &MsgHdr, flags: u32) -> SysResult {
-    let to = if header.name == 0 || header.name_len == 0 { None } else { Some(read_address(header.name, header.name_len)?) };
+    let to =
+        if header.name == 0 || header.name_len == 0 { None } else { Some(read_address(header.name, header.name_len)?) };
     let count = usize::try_from(header.iov_len).ok().filter(|&count| count <= 1024).ok_or(Errno::EMSGSIZE)?;
     let vectors = user::read_iovecs(header.iov, count)?;
     let how = Sending { to: to.as_deref(), rights: read_rights(cx, header)?, ..Sending::default() };
@@ -149,7 +150,13 @@ fn append_item(out: &mut Vec<u8>, kind: i32, data: &[u8], room: usize) {
 /// Writes the control data of a message: who sent it, if that was asked for, and the descriptions that came along.
 ///
 /// Answers bytes used, and `MSG_CTRUNC` if something had no room.
-fn write_control(cx: &Context, header: &MsgHdr, credentials: bool, rights: Vec<Arc<OpenFile>>, flags: u32) -> Result<(u64, u32)> {
+fn write_control(
+    cx: &Context,
+    header: &MsgHdr,
+    credentials: bool,
+    rights: Vec<Arc<OpenFile>>,
+    flags: u32,
+) -> Result<(u64, u32)> {
     let room = if header.control == 0 { 0 } else { usize::try_from(header.control_len).unwrap_or(usize::MAX) };
     let mut out = Vec::new();
     let mut cut = false;

@@ -14,8 +14,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_abi::Errno;
-use linux_abi::file::Events;
 use linux_abi::Layout;
+use linux_abi::file::Events;
 use linux_abi::socket::number as n;
 use protocol::net::datagram::{HEAD_BYTES, Head};
 use protocol::net::{Address, Bind, Connect, Endpoint, Kind, Set, Setting, Shutdown};
@@ -130,7 +130,11 @@ impl Datagram {
 
     /// The limited broadcast is only for who asked for it. Errors: `EACCES`.
     fn check_broadcast(&self, target: &Endpoint) -> Result<()> {
-        if target.address == Address::V4([255; 4]) && !self.is_on(n::SO_BROADCAST) { Err(Errno::EACCES) } else { Ok(()) }
+        if target.address == Address::V4([255; 4]) && !self.is_on(n::SO_BROADCAST) {
+            Err(Errno::EACCES)
+        } else {
+            Ok(())
+        }
     }
 
     /// Where a message goes. Errors: `EDESTADDRREQ`, `EINVAL`, `EAFNOSUPPORT`, `EACCES` (broadcast).
@@ -152,7 +156,9 @@ impl Datagram {
     fn reachable(&self, target: Endpoint) -> Endpoint {
         let address = match target.address {
             Address::V4([0, 0, 0, 0]) => Address::V4([127, 0, 0, 1]),
-            Address::V6(bytes) if bytes == [0; 16] => Address::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]),
+            Address::V6(bytes) if bytes == [0; 16] => {
+                Address::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1])
+            }
             other => other,
         };
         Endpoint { address, ..target }
@@ -214,11 +220,8 @@ impl Socket for Datagram {
         };
         remote.map_or(Ok(()), |remote| self.check_broadcast(&remote))?;
         let (handle, _) = self.open()?;
-        let call = Connect {
-            socket: handle.number()?,
-            remote: remote.unwrap_or_else(|| nowhere(self.family())),
-            rings: None,
-        };
+        let call =
+            Connect { socket: handle.number()?, remote: remote.unwrap_or_else(|| nowhere(self.family())), rings: None };
         self.line.remote.call(call, []).map_err(errno)?;
         *self.peer.lock() = remote;
         Ok(())

@@ -81,7 +81,12 @@ impl Handle {
     }
 
     /// Opens a socket. Errors: `EADDRNOTAVAIL` (IPv6 only: there is no such address), `ENOBUFS`, `ENETDOWN`.
-    fn open(line: &Line, common: &Common, kind: Kind, rings: Option<(net::Rings, Vec<crate::remote::Attached>)>) -> Result<Self> {
+    fn open(
+        line: &Line,
+        common: &Common,
+        kind: Kind,
+        rings: Option<(net::Rings, Vec<crate::remote::Attached>)>,
+    ) -> Result<Self> {
         let only = common.options.is_on(n::IPPROTO_IPV6, n::IPV6_V6ONLY);
         let family = if common.shape.family == n::AF_INET6 { Family::V6 { only } } else { Family::V4 };
         let (rings, attached) = rings.map_or((None, Vec::new()), |(ids, attached)| (Some(ids), attached));

@@ -8,8 +8,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
-use protocol::{Call, MaybeGone};
 use protocol::net::Net;
+use protocol::{Call, MaybeGone};
 use spin::Mutex;
 
 /// Standing calls at which no more handshakes begin. The port of `net` has 256 slots; listeners must find some of them free, and the

@@ -18,9 +18,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use linux_abi::Errno;
+use linux_abi::Layout;
 use linux_abi::file::Events;
 use linux_abi::socket::number as n;
-use linux_abi::Layout;
 use protocol::net::{Bind, Endpoint, Kind};
 use spin::{Mutex, RwLock};
 
@@ -255,10 +255,11 @@ impl Socket for Stream {
     fn accept(&self, cx: &Context, patience: Patience) -> Result<Arc<dyn Socket>> {
         let deadline = self.common().options.receive_deadline();
         let dont_wait = patience == Patience::Never;
-        let stream = patiently(cx, dont_wait, (&self.common().queue, READABLE), deadline, || match self.shared.phase() {
-            Phase::Listening(listener) => listener.take(),
-            _ => Some(Err(Errno::EINVAL)),
-        })?;
+        let stream =
+            patiently(cx, dont_wait, (&self.common().queue, READABLE), deadline, || match self.shared.phase() {
+                Phase::Listening(listener) => listener.take(),
+                _ => Some(Err(Errno::EINVAL)),
+            })?;
         Ok(stream)
     }
 

@@ -52,14 +52,7 @@ impl Wire {
         let tag = events.subscribe(sink)?;
         rx.set_bell(events.set(), tag);
         tx.set_bell(events.set(), tag);
-        let wire = Self {
-            rx,
-            tx,
-            taking: Mutex::new(()),
-            putting: Mutex::new(()),
-            tag,
-            noted: AtomicBool::new(false),
-        };
+        let wire = Self { rx, tx, taking: Mutex::new(()), putting: Mutex::new(()), tag, noted: AtomicBool::new(false) };
         let attached = [Attached::Ring(rx_far.detach()), Attached::Ring(tx_far.detach())].into();
         Ok((Arc::new(wire), Rings { rx: LeaseId(0), tx: LeaseId(1) }, attached))
     }
@@ -179,7 +172,13 @@ impl Wire {
         }
         match outcome {
             Some(missing) => Try::Lacking(missing),
-            None if moved == 0 && sink.remaining() > 0 => if over { Try::Over } else { Try::Blocked },
+            None if moved == 0 && sink.remaining() > 0 => {
+                if over {
+                    Try::Over
+                } else {
+                    Try::Blocked
+                }
+            }
             None => Try::Moved(moved),
         }
     }
