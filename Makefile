@@ -26,8 +26,7 @@ run: web
 		run $(WEB_SERVER) --mount $(SITE):/static -p $(PORT):8080 || [ $$? -eq 143 ]
 
 test: setup
-	$(CARGO) test --locked
-	$(CARGO) test $(WEB_MANIFEST)
+	@CARGO='$(CARGO)' .ci/test
 
 bench: setup
 	$(CARGO) run --quiet --release --locked -p qemu-tests --bin bench

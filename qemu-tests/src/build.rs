@@ -4,6 +4,7 @@
 //! a file or, for Go, a folder. The results lie in the folder that the test gives, or in `target/` for cargo's.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,12 +41,18 @@ impl Link {
     }
 }
 
+/// Says that something is not tested here. It goes past the test harness, which keeps the words of tests that pass.
+pub fn skipped(why: &str) {
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(io::stderr(), "skipped: {why}");
+}
+
 /// Whether a compiler or another command is there; a test that needs it says so and ends when it is not.
 pub fn available(command: &str) -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&folders).any(|folder| folder.join(command).is_file());
     if !found {
-        eprintln!("skipped: '{command}' is not installed; 'make setup' installs it");
+        skipped(&format!("'{command}' is not installed; 'make setup' installs it"));
     }
     found
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::build::skipped;
 use crate::workspace;
 
 /// The checker, if it is there.
@@ -15,7 +16,11 @@ fn checker() -> Option<PathBuf> {
 /// # Panics
 /// When the checker finds fault; the message has its words.
 pub fn independent(command: &str, image: &Path, extra: &[&str]) -> Option<Vec<u8>> {
-    let output = Command::new("python3").arg(checker()?).arg(command).arg(image).args(extra).output();
+    let Some(checker) = checker() else {
+        skipped("images are not looked at by tfs.py, which is not beside this repository");
+        return None;
+    };
+    let output = Command::new("python3").arg(checker).arg(command).arg(image).args(extra).output();
     let output = output.unwrap_or_else(|why| panic!("python3 did not start ({why}); try: make setup"));
     let words = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "tfs.py {command} {}:\n{words}", image.display());

@@ -14,8 +14,12 @@ use cargo_metadata::{MetadataCommand, Package, Target};
 const UNSAFE: [&str; 3] = ["microkernel", "servers/virtio", "loader/boot"];
 
 /// Test kernels that stand in for the microkernel, or fault on purpose, and hence contain machine code of their own.
-const BARE_KERNELS: [&str; 4] =
-    ["qemu-tests/kernels/bios-hello", "qemu-tests/kernels/crash", "qemu-tests/kernels/tasks", "qemu-tests/kernels/traps"];
+const BARE_KERNELS: [&str; 4] = [
+    "qemu-tests/kernels/bios-hello",
+    "qemu-tests/kernels/crash",
+    "qemu-tests/kernels/tasks",
+    "qemu-tests/kernels/traps",
+];
 
 /// The line that keeps `unsafe` out.
 const FORBID: &str = "#![forbid(unsafe_code)]";
