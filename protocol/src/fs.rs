@@ -15,6 +15,11 @@
 //!
 //! **Full queue.** The sender waits; the front end's queue to each server is bounded by the task table.
 
+mod attr;
+pub mod entry;
+
+pub use attr::{Attr, Kind, Time};
+
 use crate::{Bytes, Failure, LeaseId, Name, Path};
 use bitflags::bitflags;
 use postcard::experimental::max_size::MaxSize;
@@ -96,63 +101,6 @@ impl Failure for Error {
 
 /// Shorthand for replies of this protocol.
 pub type Result<T> = core::result::Result<T, Error>;
-
-/// What a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, MaxSize)]
-pub enum Kind {
-    /// Regular file.
-    File,
-    /// Directory.
-    Directory,
-    /// Symbolic link.
-    Link,
-    /// Unix socket name.
-    Socket,
-    /// Named pipe.
-    Fifo,
-    /// Character device.
-    CharDevice,
-    /// Block device.
-    BlockDevice,
-}
-
-/// A point in time: seconds since 1970-01-01T00:00:00Z and nanoseconds below 1,000,000,000.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, MaxSize)]
-pub struct Time {
-    /// Whole seconds; negative before 1970.
-    pub seconds: i64,
-    /// Nanoseconds, 0..1_000_000_000.
-    pub nanoseconds: u32,
-}
-
-/// Attributes of a node (stat(2)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, MaxSize)]
-pub struct Attr {
-    /// Inode number: never used twice on a volume while a handle to it is open.
-    pub inode: u64,
-    /// What the node is.
-    pub kind: Kind,
-    /// Permission bits, 0..=0o7777.
-    pub mode: u16,
-    /// Number of names.
-    pub links: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Length in bytes.
-    pub size: u64,
-    /// Space used, in units of 512 bytes.
-    pub blocks: u64,
-    /// Device number of a device node (`makedev(3)`), else 0.
-    pub rdev: u64,
-    /// Last access.
-    pub atime: Time,
-    /// Last change of contents.
-    pub mtime: Time,
-    /// Last change of attributes.
-    pub ctime: Time,
-}
 
 bitflags! {
     /// How a file is opened.
@@ -712,61 +660,3 @@ macro_rules! fs_calls {
 pub(crate) type Static = Request<'static>;
 
 fs_calls!(crate::calls::implement_calls);
-
-/// The packed directory entries of [`ReadDir`]: little endian, no padding.
-///
-/// `inode: u64, cookie: u64, kind: u8, name_len: u8, name: [u8; name_len]`.
-pub mod entry {
-    use super::Kind;
-
-    /// Bytes before the name.
-    pub const HEAD_BYTES: usize = 18;
-
-    /// One entry.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Entry<'a> {
-        /// Inode number, as in `Attr`.
-        pub inode: u64,
-        /// Resumes the listing behind this entry.
-        pub cookie: u64,
-        /// What the node is.
-        pub kind: Kind,
-        /// Name, 1..=255 bytes.
-        pub name: &'a [u8],
-    }
-
-    const KINDS: [Kind; 7] =
-        [Kind::File, Kind::Directory, Kind::Link, Kind::Socket, Kind::Fifo, Kind::CharDevice, Kind::BlockDevice];
-
-    impl<'a> Entry<'a> {
-        /// Bytes that the packed entry takes.
-        pub fn packed_len(&self) -> usize {
-            HEAD_BYTES + self.name.len()
-        }
-
-        /// Packs the entry at the start of `out`; `None` if it does not fit or the name is too long.
-        pub fn emit(&self, out: &mut [u8]) -> Option<usize> {
-            let len = self.packed_len();
-            let out = out.get_mut(..len)?;
-            out[0..8].copy_from_slice(&self.inode.to_le_bytes());
-            out[8..16].copy_from_slice(&self.cookie.to_le_bytes());
-            out[16] = self.kind as u8;
-            out[17] = u8::try_from(self.name.len()).ok()?;
-            out[HEAD_BYTES..].copy_from_slice(self.name);
-            Some(len)
-        }
-
-        /// Reads the entry at the start of `bytes`; also what follows it. `None` if it is cut or illegal.
-        pub fn parse(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
-            let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
-            let (name, rest) = rest.split_at_checked(usize::from(head[17]))?;
-            let entry = Self {
-                inode: u64::from_le_bytes(head[0..8].try_into().ok()?),
-                cookie: u64::from_le_bytes(head[8..16].try_into().ok()?),
-                kind: *KINDS.get(usize::from(head[16]))?,
-                name,
-            };
-            Some((entry, rest))
-        }
-    }
-}
