@@ -27,6 +27,7 @@ mod start;
 pub mod sync;
 pub mod task;
 pub mod time;
+pub mod trace;
 pub mod trap;
 pub mod vdso;
 

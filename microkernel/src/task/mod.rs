@@ -13,6 +13,7 @@ pub mod thread;
 use crate::arch::percpu;
 use crate::mm::arena;
 use crate::sync::Lock;
+use crate::trace::{Record, Ring};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -89,6 +90,8 @@ pub(crate) struct TaskInner {
     watcher: Lock<Option<(Thread, u64)>>,
     reaped: AtomicBool,
     tracing: AtomicBool,
+    /// The last trace events; there once the task was traced.
+    events: Lock<Option<Ring>>,
     cpu_cycles: AtomicU64,
 }
 
@@ -118,6 +121,7 @@ impl Task {
             watcher: Lock::new(None),
             reaped: AtomicBool::new(false),
             tracing: AtomicBool::new(false),
+            events: Lock::new(None),
             cpu_cycles: AtomicU64::new(0),
         })))
     }
@@ -192,7 +196,28 @@ impl Task {
 
     /// Turns trace events of this task on or off.
     pub fn set_tracing(&self, on: bool) {
+        if on {
+            let mut events = self.0.events.lock();
+            if events.is_none() {
+                *events = Ring::new();
+            }
+        }
         self.0.tracing.store(on, Ordering::Relaxed);
+    }
+
+    /// Records a trace event of this task; nothing happens if it was never traced.
+    pub fn record(&self, request: u64, what: core::fmt::Arguments<'_>) {
+        let record = Record::new(crate::time::now_ns(), request, what);
+        if let Some(ring) = &mut *self.0.events.lock() {
+            ring.push(record);
+        }
+    }
+
+    /// Shows the last `count` trace events, oldest first.
+    pub fn last_events(&self, count: usize, show: &mut dyn FnMut(&Record)) {
+        if let Some(ring) = &*self.0.events.lock() {
+            ring.last(count).for_each(show);
+        }
     }
 
     /// Whether trace events of this task are wanted.

@@ -7,7 +7,7 @@ use alloc::rc::Rc;
 use microkernel::channel::Memory;
 use microkernel::{log, random, thread};
 use rt::device::Segment;
-use virtio::{Kind, KernelMemory};
+use virtio::{KernelMemory, Kind};
 
 const BIT: u8 = 0;
 const PRIORITY: u8 = 3;

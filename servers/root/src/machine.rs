@@ -77,6 +77,7 @@ impl Machine for KernelMachine {
         self.task.tracing()
     }
     fn trace(&self, event: &Event<'_>) {
+        self.task.record(event.request(), format_args!("{event}"));
         let us = time::now_ns() / 1000;
         let (seconds, us) = (us / 1_000_000, us % 1_000_000);
         if self.carries_log {

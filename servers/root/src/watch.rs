@@ -20,6 +20,9 @@ use supervisor::{Restart, System};
 /// Bit of the supervisor's thread: a task has died.
 const DEATH_BIT: u8 = FIRST_FREE_BIT;
 
+/// Trace events of a dead task that its report shows, if it was traced.
+const SHOWN_EVENTS: usize = 8;
+
 static WATCHER: Once<Thread> = Once::new();
 
 /// Who hears of deaths, and with which bits.
@@ -55,6 +58,7 @@ impl System for Tasks {
     }
     fn reap(&self, index: u32) {
         if let Some(task) = instance(index).task.lock().take() {
+            task.last_events(SHOWN_EVENTS, &mut |event| log!("  at {} us: {}", event.at_ns / 1000, event.text()));
             task.reap();
         }
     }

@@ -32,6 +32,15 @@ pub enum Event<'a> {
     },
 }
 
+impl Event<'_> {
+    /// The request id that the event belongs to, or 0.
+    pub fn request(&self) -> u64 {
+        match self {
+            Self::Request { request, .. } | Self::Reply { request, .. } | Self::Note { request, .. } => *request,
+        }
+    }
+}
+
 impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
